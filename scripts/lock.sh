@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Write requirements-dev.txt from requirements-dev.in and requirements.txt: `make lock`.
+#
+# One lock for Linux and macOS, Python 3.11 and later. From 3.12 on it obeys MWAA's constraints; packages whose
+# constrained version has no build for 3.11 (no_py311 below) are free there.
+# Pins that still fit are kept; UPGRADE=1 takes the newest versions of everything the constraints leave open.
+# UV names the uv to run (default: uv on the PATH).
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+uv="${UV:-uv}"
+no_py311='numpy'
+
+command -v "$uv" > /dev/null || {
+    echo "lock: '$uv' not found. Install uv, or name it: UV=/path/to/uv make lock" >&2
+    exit 1
+}
+[[ "$uv" != */* ]] || uv="$(realpath "$uv")"
+
+# uv writes the names of its inputs into the lock: run it on copies, so that only plain names get there.
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+cp requirements-dev.in requirements-dev.txt "$work/"
+# --constraint names MWAA's path, which does not exist here; the copy below takes its place.
+sed '/^--constraint /d' requirements.txt > "$work/requirements.txt"
+sed -E "s/^(($no_py311)==[^ ]+)\$/\1 ; python_version >= '3.12'/" dags/constraints-3.3.1-py3.12.txt > "$work/constraints.txt"
+
+(
+    cd "$work"
+    "$uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+        --custom-compile-command 'make lock' ${UPGRADE:+--upgrade} \
+        --constraint constraints.txt --output-file requirements-dev.txt requirements-dev.in
+)
+cp "$work/requirements-dev.txt" requirements-dev.txt
