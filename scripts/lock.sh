@@ -4,18 +4,17 @@
 # One lock for Linux and macOS, Python 3.11 and later. From 3.12 on it obeys MWAA's constraints; packages whose
 # constrained version has no build for 3.11 (no_py311 below) are free there.
 # Pins that still fit are kept; UPGRADE=1 takes the newest versions of everything the constraints leave open.
-# UV names the uv to run (default: uv on the PATH).
+# UV names the uv to run (default: the one of .venv/airflow, else the one on the PATH).
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-uv="${UV:-uv}"
 no_py311='numpy'
 
-command -v "$uv" > /dev/null || {
-    echo "lock: '$uv' not found. Install uv, or name it: UV=/path/to/uv make lock" >&2
+uv="${UV:-$PWD/.venv/airflow/bin/uv}"
+[ -x "$uv" ] || uv="$(command -v uv)" || {
+    echo "lock: uv is missing: run 'make up' once, or name one by its absolute path: UV=... make lock" >&2
     exit 1
 }
-[[ "$uv" != */* ]] || uv="$(realpath "$uv")"
 
 # uv writes the names of its inputs into the lock: run it on copies, so that only plain names get there.
 work="$(mktemp -d)"
