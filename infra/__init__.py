@@ -1,0 +1,1 @@
+"""CloudFormation templates, what differs by environment, and the tool that deploys them."""

@@ -1,0 +1,23 @@
+"""What can go wrong in a deployment. Each message names the thing and says what to do."""
+
+from __future__ import annotations
+
+
+class DeployError(RuntimeError):
+    """A deployment cannot go on."""
+
+
+class ConfigError(DeployError):
+    """The environment's configuration or the caller's parameters do not fit the templates."""
+
+
+class EndpointRefused(DeployError):
+    """The endpoint does not belong to the environment."""
+
+
+class StackFailed(DeployError):
+    """CloudFormation refused a stack, or rolled it back."""
+
+
+class StackTimeout(DeployError):
+    """A stack did not settle in time."""
