@@ -1,0 +1,252 @@
+"""A contract: what a dataset's files look like and what they may change, read from include/contracts/DATASET.yaml.
+
+A contract is checked when it is read, so that a mistake in it is found before any file is: ContractError names the
+file, the column and the accepted form.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
+
+from marketplace import settings
+from marketplace.contracts.codes import squash
+from marketplace.contracts.dates import DateOrder
+
+ColumnType = Literal[
+    "id", "text", "name", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
+    "currency", "country",
+]  # fmt: skip
+Normaliser = Literal["publisher", "title"]
+
+# Each type: the type of its staged value in Postgres, and the options that only it and a few others take.
+_TEXTUAL = {"max_length"}
+_NUMERIC = {"minimum", "maximum"}
+POSTGRES_TYPES: dict[str, str] = {
+    "id": "text", "text": "text", "name": "text", "reference": "text", "enum": "text",
+    "date": "date", "timestamp": "timestamptz",
+    "amount": "numeric(18,4)", "integer": "integer", "number": "double precision", "boolean": "boolean",
+    "currency": "text", "country": "text",
+}  # fmt: skip
+_OPTIONS: dict[str, set[str]] = {
+    "id": _TEXTUAL | {"pattern", "fold", "constants", "references"},
+    "text": _TEXTUAL,
+    "name": _TEXTUAL | {"normaliser"},
+    "reference": _TEXTUAL | {"normaliser", "references"},
+    "enum": _TEXTUAL | {"values", "unknown"},
+    "amount": _NUMERIC,
+    "integer": _NUMERIC,
+    "number": _NUMERIC,
+}
+_NEEDED: dict[str, set[str]] = {"name": {"normaliser"}, "reference": {"normaliser", "references"}, "enum": {"values"}}
+
+
+class ContractError(ValueError):
+    """A contract is missing or wrong; the message names the file, the column and the accepted form."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Model):
+    """One column of a dataset's files."""
+
+    name: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    type: ColumnType
+    description: StrictStr = Field(min_length=1)
+    required: StrictBool = True
+    max_length: int = Field(default=200, ge=1, le=10_000)
+    values: dict[StrictStr, tuple[StrictStr, ...]] = {}
+    unknown: Literal["reject", "accept"] = "reject"
+    pattern: StrictStr | None = None
+    fold: Literal["upper", "lower", "none"] = "none"
+    constants: tuple[StrictStr, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    normaliser: Normaliser | None = None
+    references: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _check_options(self) -> Column:
+        common = {"name", "type", "description", "required"}
+        for option in sorted(self.model_fields_set - common - _OPTIONS.get(self.type, set())):
+            takers = ", ".join(kind for kind, options in _OPTIONS.items() if option in options)
+            raise ValueError(f"{option} is not for type {self.type}, only for {takers}")
+        for option in sorted(_NEEDED.get(self.type, set()) - self.model_fields_set):
+            raise ValueError(f"type {self.type} needs {option}")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                raise ValueError(f"pattern is no regular expression: {error}") from error
+        self.spellings  # noqa: B018  raises when two values share a spelling
+        return self
+
+    @property
+    def spellings(self) -> dict[str, str]:
+        """Map each squashed spelling of an enum to its canonical value."""
+        spellings: dict[str, str] = {}
+        for value, others in self.values.items():
+            for spelling in (value, *others):
+                if spellings.setdefault(squash(spelling), value) != value:
+                    raise ValueError(f"values: {spelling!r} is a spelling of both {spellings[squash(spelling)]!r} and {value!r}")
+        return spellings
+
+    @property
+    def stage_columns(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, Postgres type) of the values that this column gives: itself and, if matched by name, its key."""
+        own = (self.name, POSTGRES_TYPES[self.type])
+        return (own, (f"{self.name}_key", "text")) if self.normaliser else (own,)
+
+
+class Rule(_Model):
+    """A rule across columns: where the columns of `when` have one of their values, `column` must be as stated.
+
+    A row that breaks it is rejected for `reason`. The rule is not applied where one of its columns has no value.
+    """
+
+    when: dict[StrictStr, tuple[StrictStr, ...]] = {}
+    column: StrictStr
+    at_most: float | None = None
+    at_least: float | None = None
+    in_: tuple[StrictStr, ...] | None = Field(default=None, alias="in")
+    not_in: tuple[StrictStr, ...] | None = None
+    reason: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$")
+
+    @model_validator(mode="after")
+    def _check_one_condition(self) -> Rule:
+        if sum(condition is not None for condition in (self.at_most, self.at_least, self.in_, self.not_in)) != 1:
+            raise ValueError("a rule has exactly one of at_most, at_least, in, not_in")
+        return self
+
+
+class Contract(_Model):
+    """What the files of one dataset look like, and the tables that loading them may change."""
+
+    dataset: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: StrictStr = Field(min_length=1)
+    key: tuple[StrictStr, ...] = Field(min_length=1)
+    date_order: DateOrder = "month_first"
+    columns: tuple[Column, ...] = Field(min_length=1)
+    rules: tuple[Rule, ...] = ()
+    tables: tuple[StrictStr, ...] = Field(min_length=1)
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Return the columns' names in the contract's order; a file may have another order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def stage_columns(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, Postgres type) of the values that a valid row gives, in their order."""
+        return tuple(stage for column in self.columns for stage in column.stage_columns)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Return the datasets that rows refer to; a row is held until what it refers to is there."""
+        return tuple(dict.fromkeys(column.references for column in self.columns if column.references))
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Contract:
+        names = [name for name, _type in self.stage_columns]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"columns: {name} is there twice (a column matched by name gives NAME and NAME_key)")
+        for name in self.key:
+            if name not in self.header:
+                raise ValueError(f"key: {name} is not a column; the columns are {', '.join(self.header)}")
+            if not self.column(name).required:
+                raise ValueError(f"key: {name} must be required")
+        for rule in self.rules:
+            self._check_rule(rule)
+        return self
+
+    def _check_rule(self, rule: Rule) -> None:
+        for name in (*rule.when, rule.column):
+            if name not in self.header:
+                raise ValueError(f"rule {rule.reason}: {name} is not a column; the columns are {', '.join(self.header)}")
+        bounded = rule.at_most is not None or rule.at_least is not None
+        if bounded and self.column(rule.column).type not in ("amount", "integer", "number"):
+            raise ValueError(f"rule {rule.reason}: at_most and at_least need a column of type amount, integer or number")
+        listed = {**rule.when, rule.column: (*rule.when.get(rule.column, ()), *(rule.in_ or rule.not_in or ()))}
+        for name, values in listed.items():
+            column = self.column(name)
+            for value in values:
+                if column.type == "enum" and column.unknown == "reject" and value not in column.values:
+                    raise ValueError(
+                        f"rule {rule.reason}: {value!r} is not a value of {name}; the values are {', '.join(column.values)}"
+                    )
+
+    def column(self, name: str) -> Column:
+        """Return the column called `name`; raises KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+def contracts_dir() -> Path:
+    """Return the directory of the contracts."""
+    return settings.include_dir() / "contracts"
+
+
+def load_contract(dataset: str) -> Contract:
+    """Return the contract of `dataset`; raises ContractError when there is none or it is wrong."""
+    path = contracts_dir() / f"{dataset}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in contracts_dir().glob("*.yaml")))
+        raise ContractError(f"There is no contract for {dataset!r}: the datasets are {known}.")
+    return read_contract(path)
+
+
+def load_contracts() -> dict[str, Contract]:
+    """Return all contracts by dataset; raises ContractError when one is wrong or refers to a dataset without one."""
+    contracts = {path.stem: read_contract(path) for path in sorted(contracts_dir().glob("*.yaml"))}
+    for dataset, contract in contracts.items():
+        for reference in contract.references:
+            if reference not in contracts:
+                raise ContractError(
+                    f"{dataset}.yaml: references {reference!r}, which has no contract; the datasets are "
+                    f"{', '.join(contracts)}."
+                )
+    return contracts
+
+
+def read_contract(path: Path) -> Contract:
+    """Return the contract in the file `path`; raises ContractError with every mistake in it."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path.name}: not YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ContractError(f"{path.name}: a contract is a mapping with dataset, description, key, columns and tables")
+    try:
+        contract = Contract.model_validate(raw)
+    except ValidationError as error:
+        mistakes = "; ".join(_mistake(raw, item) for item in error.errors())
+        raise ContractError(f"{path.name}: {mistakes}") from error
+    if contract.dataset != path.stem:
+        raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be the file's name, {path.stem!r}")
+    return contract
+
+
+def _mistake(raw: dict[str, Any], item: Any) -> str:
+    """Return one of pydantic's errors as `column 'country', type: Input should be ...`."""
+    location = list(item["loc"])
+    parts = []
+    if len(location) > 1 and location[0] in ("columns", "rules") and isinstance(location[1], int):
+        collection, number = location[:2]
+        entry = raw[collection][number]
+        label = "name" if collection == "columns" else "reason"
+        named = entry.get(label) if isinstance(entry, dict) else None
+        parts.append(f"{collection[:-1]} {named!r}" if named else f"{collection[:-1]} number {number + 1}")
+        location = location[2:]
+    if location:
+        parts.append(".".join(str(step) for step in location))
+    message = item["msg"].removeprefix("Value error, ")
+    return ": ".join([", ".join(parts), message]) if parts else message

@@ -1,0 +1,63 @@
+"""What every kind of value shares: what counts as missing, what parsing gives, and why a value is refused."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import NamedTuple
+
+# A cell that says nothing, compared without case and padding.
+MISSING = frozenset({"", "null", "n/a", "nan", "none", "-"})
+
+# Invisible characters that spreadsheets leave around a value; str.strip() takes them for content.
+_INVISIBLE = "\ufeff\u200b\u2060"
+
+
+class Parsed(NamedTuple):
+    """A value in its canonical form and, when reading it took a decision, the warning's kind and note."""
+
+    value: str
+    kind: str | None = None
+    note: str = ""
+
+
+class Invalid(ValueError):
+    """A value that its column's type does not accept; `kind` is the short code, the message says what is wrong."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+def trimmed(raw: str) -> str:
+    """Return `raw` without the white space and invisible characters around it."""
+    return raw.strip().strip(_INVISIBLE).strip()
+
+
+def is_missing(text: str) -> bool:
+    """Return whether the trimmed `text` is a way of saying nothing.
+
+    >>> is_missing("n/a"), is_missing("-"), is_missing("NA")
+    (True, True, False)
+    """
+    return text.casefold() in MISSING
+
+
+def clean_text(text: str) -> str:
+    """Return `text` with every run of white space, line breaks too, as one space, its characters composed (NFC).
+
+    >>> clean_text("Iron\\n  Harbour")
+    'Iron Harbour'
+    """
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def parse_text(text: str) -> Parsed:
+    """Read a free text, a name or a reference: anything, with white space made regular."""
+    return Parsed(clean_text(text))
+
+
+def parse_id(text: str) -> Parsed:
+    """Read an identifier: printable characters on one line, kept as they are."""
+    if not text.isprintable():
+        raise Invalid("invalid_id", "it has a line break, a tab or a control character in it")
+    return Parsed(text)
