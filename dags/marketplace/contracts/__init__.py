@@ -1,9 +1,9 @@
 """What files must look like, and checking them row by row: no Airflow, no database, no AWS.
 
-    contract = load_contract("publisher")
-    header = check_header(contract, fields_of_first_line)          # HeaderError: the file is wrong as a whole
-    validate = compile_validator(contract, header.names)
-    values, problems = validate(fields)                            # values is None: the row is rejected
+contract = load_contract("publisher")
+header = check_header(contract, fields_of_first_line)          # HeaderError: the file is wrong as a whole
+validate = compile_validator(contract, header.names)
+values, problems = validate(fields)                            # values is None: the row is rejected
 """
 
 from marketplace.contracts.header import Header, HeaderError, check_header, dataset_for_header

@@ -1,8 +1,8 @@
 """Reading amounts of money and numbers: a closed list of forms, because 1,234 and 1,23 mean different things.
 
-Plain: 12.50, -12.50, +3. Accepted with a warning, since its meaning is certain all the same: thousands in proper groups
-(1,234.50 or 1 234,50 or 1.234,50), a decimal comma before one or two digits (12,50), a currency sign or code. Refused:
-odd groups (12,34.5), exponents, brackets for negatives, nan and inf.
+Plain: 12.50, -12.50, +3. Accepted with a warning, since its meaning is certain all the same: thousands in
+proper groups (1,234.50 or 1 234,50 or 1.234,50), a decimal comma before one or two digits (12,50), a
+currency sign or code. Refused: odd groups (12,34.5), exponents, brackets for negatives, nan and inf.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def parse_number(text: str) -> Parsed:
 
 
 def parse_integer(text: str) -> Parsed:
-    """Read a whole number of 32 bits; 5.0 is 5 with a warning. Raises Invalid (invalid_integer, out_of_range)."""
+    """Read a whole number of 32 bits; 5.0 is 5 with a warning.
+
+    Raises Invalid (invalid_integer, out_of_range).
+    """
     digits, note = _decimal_digits(text, "invalid_integer", "reformatted_integer", currency=False)
     whole, _, fraction = digits.partition(".")
     if fraction.strip("0"):
@@ -79,7 +82,7 @@ def _decimals(digits: str) -> int:
 def _decimal_digits(
     text: str, kind: str, warning: str, *, currency: bool = True
 ) -> tuple[str, tuple[str, str] | tuple[()]]:
-    """Return `text` as sign, digits and a decimal point, and the warning that a form other than this deserves."""
+    """Return `text` as sign, digits and decimal point, and the warning that any other form deserves."""
     if _PLAIN.fullmatch(text):
         return text.removeprefix("+"), ()
     match = _WITH_CURRENCY.fullmatch(text.translate(_ODD_CHARACTERS))

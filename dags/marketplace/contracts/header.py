@@ -11,7 +11,7 @@ from marketplace.contracts.values import trimmed
 
 
 class HeaderError(ValueError):
-    """A file's header does not fit; `kind` is a short code (wrong_delimiter, wrong_header), the message says why."""
+    """A file's header does not fit: `kind` is wrong_delimiter or wrong_header, the message says why."""
 
     def __init__(self, kind: str, why: str) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class Header(NamedTuple):
 
 
 def check_header(contract: Contract, header_fields: Sequence[str]) -> Header:
-    """Return the names of a file's columns in the file's order; case and padding are overlooked with a warning.
+    """Return the names of a file's columns in the file's order; case and padding only give a warning.
 
     Raises HeaderError when a column is missing, unknown or doubled, or the file is not separated by commas.
     """
@@ -61,7 +61,7 @@ def dataset_for_header(header_fields: Sequence[str]) -> str:
     _check_delimiter(header_fields)
     raise HeaderError(
         "wrong_header",
-        f"No dataset has the header {shown(','.join(header_fields))}: the datasets are {', '.join(contracts)}",
+        f"No dataset has the header {shown(','.join(header_fields))}; there are {', '.join(contracts)}",
     )
 
 
@@ -75,5 +75,6 @@ def _check_delimiter(header_fields: Sequence[str]) -> None:
         for delimiter, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "pipes")):
             if delimiter in header_fields[0]:
                 raise HeaderError(
-                    "wrong_delimiter", f"The file is separated by {name}, it must be by commas: {shown(header_fields[0])}"
+                    "wrong_delimiter",
+                    f"The file is separated by {name}, it must be by commas: {shown(header_fields[0])}",
                 )

@@ -1,7 +1,7 @@
-"""A contract: what a dataset's files look like and what they may change, read from include/contracts/DATASET.yaml.
+"""A contract: what a dataset's files look like, read from include/contracts/DATASET.yaml.
 
-A contract is checked when it is read, so that a mistake in it is found before any file is: ContractError names the
-file, the column and the accepted form.
+A contract is checked when it is read, so that a mistake in it is found before any file is touched:
+ContractError names the file, the column and the accepted form.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ _OPTIONS: dict[str, set[str]] = {
     "integer": _NUMERIC,
     "number": _NUMERIC,
 }
-_NEEDED: dict[str, set[str]] = {"name": {"normaliser"}, "reference": {"normaliser", "references"}, "enum": {"values"}}
+_NEEDED: dict[str, set[str]] = {
+    "name": {"normaliser"},
+    "reference": {"normaliser", "references"},
+    "enum": {"values"},
+}
 
 
 class ContractError(ValueError):
@@ -93,21 +97,22 @@ class Column(_Model):
         spellings: dict[str, str] = {}
         for value, others in self.values.items():
             for spelling in (value, *others):
-                if spellings.setdefault(squash(spelling), value) != value:
-                    raise ValueError(f"values: {spelling!r} is a spelling of both {spellings[squash(spelling)]!r} and {value!r}")
+                owner = spellings.setdefault(squash(spelling), value)
+                if owner != value:
+                    raise ValueError(f"values: {spelling!r} is a spelling of both {owner!r} and {value!r}")
         return spellings
 
     @property
     def stage_columns(self) -> tuple[tuple[str, str], ...]:
-        """Return (name, Postgres type) of the values that this column gives: itself and, if matched by name, its key."""
+        """Return (name, Postgres type) of the staged values: the column and, if matched by name, its key."""
         own = (self.name, POSTGRES_TYPES[self.type])
         return (own, (f"{self.name}_key", "text")) if self.normaliser else (own,)
 
 
 class Rule(_Model):
-    """A rule across columns: where the columns of `when` have one of their values, `column` must be as stated.
+    """A rule across columns: where each column of `when` has one of its values, `column` must be as stated.
 
-    A row that breaks it is rejected for `reason`. The rule is not applied where one of its columns has no value.
+    A row that breaks it is rejected for `reason`. It is not applied where one of its columns has no value.
     """
 
     when: dict[StrictStr, tuple[StrictStr, ...]] = {}
@@ -120,7 +125,8 @@ class Rule(_Model):
 
     @model_validator(mode="after")
     def _check_one_condition(self) -> Rule:
-        if sum(condition is not None for condition in (self.at_most, self.at_least, self.in_, self.not_in)) != 1:
+        conditions = (self.at_most, self.at_least, self.in_, self.not_in)
+        if sum(condition is not None for condition in conditions) != 1:
             raise ValueError("a rule has exactly one of at_most, at_least, in, not_in")
         return self
 
@@ -156,7 +162,9 @@ class Contract(_Model):
         names = [name for name, _type in self.stage_columns]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"columns: {name} is there twice (a column matched by name gives NAME and NAME_key)")
+                raise ValueError(
+                    f"columns: {name} is there twice (one matched by name gives NAME and NAME_key)"
+                )
         for name in self.key:
             if name not in self.header:
                 raise ValueError(f"key: {name} is not a column; the columns are {', '.join(self.header)}")
@@ -169,17 +177,22 @@ class Contract(_Model):
     def _check_rule(self, rule: Rule) -> None:
         for name in (*rule.when, rule.column):
             if name not in self.header:
-                raise ValueError(f"rule {rule.reason}: {name} is not a column; the columns are {', '.join(self.header)}")
+                columns = ", ".join(self.header)
+                raise ValueError(f"rule {rule.reason}: {name} is not a column; the columns are {columns}")
         bounded = rule.at_most is not None or rule.at_least is not None
-        if bounded and self.column(rule.column).type not in ("amount", "integer", "number"):
-            raise ValueError(f"rule {rule.reason}: at_most and at_least need a column of type amount, integer or number")
-        listed = {**rule.when, rule.column: (*rule.when.get(rule.column, ()), *(rule.in_ or rule.not_in or ()))}
-        for name, values in listed.items():
+        numeric = [kind for kind, options in _OPTIONS.items() if options is _NUMERIC]
+        if bounded and self.column(rule.column).type not in numeric:
+            raise ValueError(
+                f"rule {rule.reason}: at_most and at_least are for type {', '.join(numeric)}, "
+                f"{rule.column} is of type {self.column(rule.column).type}"
+            )
+        for name, values in (*rule.when.items(), (rule.column, rule.in_ or rule.not_in or ())):
             column = self.column(name)
             for value in values:
                 if column.type == "enum" and column.unknown == "reject" and value not in column.values:
+                    accepted = ", ".join(column.values)
                     raise ValueError(
-                        f"rule {rule.reason}: {value!r} is not a value of {name}; the values are {', '.join(column.values)}"
+                        f"rule {rule.reason}: {value!r} is not a value of {name}; the values are {accepted}"
                     )
 
     def column(self, name: str) -> Column:
@@ -205,7 +218,7 @@ def load_contract(dataset: str) -> Contract:
 
 
 def load_contracts() -> dict[str, Contract]:
-    """Return all contracts by dataset; raises ContractError when one is wrong or refers to a dataset without one."""
+    """Return all contracts by dataset; raises ContractError when one is wrong or refers to none of them."""
     contracts = {path.stem: read_contract(path) for path in sorted(contracts_dir().glob("*.yaml"))}
     for dataset, contract in contracts.items():
         for reference in contract.references:
@@ -224,14 +237,18 @@ def read_contract(path: Path) -> Contract:
     except yaml.YAMLError as error:
         raise ContractError(f"{path.name}: not YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise ContractError(f"{path.name}: a contract is a mapping with dataset, description, key, columns and tables")
+        raise ContractError(
+            f"{path.name}: a contract is a mapping: dataset, description, key, columns, tables"
+        )
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
         mistakes = "; ".join(_mistake(raw, item) for item in error.errors())
         raise ContractError(f"{path.name}: {mistakes}") from error
     if contract.dataset != path.stem:
-        raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be the file's name, {path.stem!r}")
+        raise ContractError(
+            f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is"
+        )
     return contract
 
 

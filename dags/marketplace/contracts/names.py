@@ -1,8 +1,9 @@
 """Keys under which names are matched: two names with the same key are the same publisher, or the same title.
 
-A key is for comparison only, the name is stored as it was written. Both keys are made by `fold`; a publisher's key also
-loses its legal suffixes. A wrong match merges two things for good while a missed one can be mended by an alias, so what
-may tell two names apart is kept: a leading "The", "Games" or "Studio", numerals (II is not 2), editions, the plus sign.
+A key is for comparison only, the name is stored as it was written. Both keys are made by `fold`; a
+publisher's key also loses its legal suffixes. A wrong match merges two things while a missed one is mended
+by an alias, so whatever may tell two names apart is kept: a leading "The", "Games" or "Studio", numerals
+(II is not 2), editions, a plus.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _LATIN = re.compile(r"[A-Za-z]")
 
 _ACCENTS = range(0x0300, 0x0370)
 
-LEGAL_SUFFIXES = frozenset(
-    """
-    ab ag aps as asa bv bvba co company corp corporation doo gmbh inc incorporated kft kg kgaa kk limited llc llp lp ltd
-    ltda nv oy oyj plc pte pty pvt sa sarl sas se sl slu spa srl sro ug zoo
-    """.split()
-)
+LEGAL_SUFFIXES = frozenset({
+    "ab", "ag", "aps", "as", "asa", "bv", "bvba", "co", "company", "corp", "corporation", "doo", "gmbh",
+    "inc", "incorporated", "kft", "kg", "kgaa", "kk", "limited", "llc", "llp", "lp", "ltd", "ltda", "nv",
+    "oy", "oyj", "plc", "pte", "pty", "pvt", "sa", "sarl", "sas", "se", "sl", "slu", "spa", "srl", "sro",
+    "ug",
+})  # fmt: skip
 _LONGEST_INITIALS = 4
 
 
@@ -51,7 +52,7 @@ _SEPARATORS = _Separators({ord("&"): " and ", ord("+"): " + "} | {ord(mark): "" 
 
 
 def _unaccented(text: str) -> str:
-    """Return decomposed `text` without its accents; those on Cyrillic letters (й) make another letter and stay."""
+    """Return decomposed `text` without accents, but for those that make another Cyrillic letter (й)."""
     base = ""
     kept = []
     for character in text:
@@ -128,7 +129,7 @@ def publisher_key(name: str) -> str:
 
 
 def _suffix_words(words: list[str]) -> int:
-    """Return how many words at the end of `words` are one legal suffix, 0 when none is or nothing would be left."""
+    """Return how many words at the end of `words` are a legal suffix, 0 if nothing would be left."""
     if len(words) > 1 and words[-1] in LEGAL_SUFFIXES:
         return 1
     for count in range(2, min(_LONGEST_INITIALS, len(words) - 1) + 1):  # S.A. has become two words: s a

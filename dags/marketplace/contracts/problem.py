@@ -12,8 +12,8 @@ SHOWN_LENGTH = 80
 class Problem(NamedTuple):
     """One finding: an error rejects the row, a warning accepts it and is recorded as an issue.
 
-    `column` is None when the finding is about the row as a whole; `kind` is a short code such as invalid_date;
-    `detail` is a sentence that shows the value and the accepted form.
+    `column` is None when the finding is about the row as a whole; `kind` is a short code such as
+    invalid_date; `detail` shows the value and says what is accepted.
     """
 
     column: str | None

@@ -21,7 +21,7 @@ class Parsed(NamedTuple):
 
 
 class Invalid(ValueError):
-    """A value that its column's type does not accept; `kind` is the short code, the message says what is wrong."""
+    """A value that its column's type does not accept: `kind` is a code, the message says what is wrong."""
 
     def __init__(self, kind: str, why: str) -> None:
         super().__init__(why)
@@ -43,9 +43,9 @@ def is_missing(text: str) -> bool:
 
 
 def clean_text(text: str) -> str:
-    """Return `text` with every run of white space, line breaks too, as one space, its characters composed (NFC).
+    r"""Return `text` in NFC, with every run of white space, line breaks too, as one space.
 
-    >>> clean_text("Iron\\n  Harbour")
+    >>> clean_text("Iron\n  Harbour")
     'Iron Harbour'
     """
     return " ".join(unicodedata.normalize("NFC", text).split())
