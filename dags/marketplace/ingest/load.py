@@ -1,0 +1,273 @@
+"""Loading one file: stream, validate, stage, resolve, apply, quarantine, account, in one database transaction."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from marketplace.contracts import Contract, HeaderError, check_header, compile_validator, load_contracts
+from marketplace.ingest import ledger, objects
+from marketplace.ingest.ledger import Account, Connect, Connection, Load, execute
+from marketplace.ingest.records import FileError, Record, decode, read_records
+from marketplace.store import has_query
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+log = logging.getLogger(__name__)
+
+# Records between two COPYs: what bounds the memory.
+BATCH = 20_000
+
+
+def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: str) -> dict[str, Any]:
+    """Load the file that `run` has claimed as `load_id`, and return what a task shows and passes on.
+
+    The dict has the load's status, its account, and where the object is to move: `source_key`, `version_id`,
+    `destination_key` (None for a reload, which lies in the archive already), `size_bytes`.
+
+    A file that is wrong as a whole ends as `rejected`, with its reason, and stores nothing. Raises ClaimLostError
+    when another run has taken the load over, and whatever the database or S3 raise; then nothing is stored.
+    """
+    with connect() as connection:
+        load, started = ledger.start(connection, load_id, run)
+        if not started:
+            log.info("Load %s had finished before, as %s: only its object is left to move.", load_id, load.status)
+            return _result(load, load.status, load.archive_key)
+        try:
+            with ledger.Lease(connect, load_id, run):
+                return _load(connection, s3, bucket, load, run)
+        except ledger.ClaimLostError:
+            raise
+        except Exception as error:
+            with connect() as other:
+                ledger.note_failure(other, load_id, run, error)
+            raise
+
+
+def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: str) -> dict[str, Any]:
+    reloads = load.kind == "reload"
+    key, version = (str(load.archive_key), None) if reloads else (load.object_key, load.version_id)
+    try:
+        contract = contract_of(load)
+        archive_key = load.archive_key or objects.destination(load, rejected=False)
+        with connection.transaction(), objects.open_version(s3, bucket, key, version) as body:
+            account = load_records(connection, contract, load, read_records(decode(body)))
+            ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
+    except (FileError, HeaderError) as error:
+        archive_key = load.archive_key or objects.destination(load, rejected=True)
+        reason = f"{error.kind}: {error}"
+        with connection.transaction():
+            ledger.finish(connection, load, run, "rejected", Account(), archive_key=archive_key, reason=reason)
+        log.warning("%s is set aside as %s: %s", load.object_key, archive_key, reason)
+        return _result(load, "rejected", archive_key, reason=reason)
+    log.info("%s", describe(load, account))
+    return _result(load, "done", archive_key, account=account)
+
+
+def contract_of(load: Load) -> Contract:
+    """Return the contract of a load's dataset; raises FileError when its key names no dataset that is known."""
+    contracts = load_contracts()
+    if load.dataset not in contracts:
+        raise FileError(
+            "unknown_dataset",
+            f"{load.object_key} does not lie under landing/DATASET/ with DATASET one of {', '.join(contracts)}.",
+        )
+    return contracts[load.dataset]
+
+
+def describe(load: Load, account: Account) -> str:
+    """Return a load's account as one line of a log."""
+    return (
+        f"{load.object_key} (load {load.load_id}): read {account.read} = accepted {account.accepted} "
+        f"+ rejected {account.rejected} + held {account.held}; accepted = inserted {account.inserted} "
+        f"+ updated {account.updated} + unchanged {account.unchanged} + superseded {account.superseded}; "
+        f"issues {account.issues}; changed: {', '.join(account.tables_changed) or 'nothing'}"
+    )
+
+
+def load_records(connection: Connection, contract: Contract, load: Load, records: Iterator[Record]) -> Account:
+    """Load the records of one file, its header first, in the caller's transaction.
+
+    The rows are staged before the dataset's lock is taken, so files of one dataset wait for one another only while
+    they are applied. Raises FileError or HeaderError when the file is wrong as a whole.
+    """
+    head = next(records, None)
+    if head is None:
+        raise FileError("empty", "The file has no header, only blank lines.")
+    header = check_header(contract, head.fields)
+    stage = sql.Identifier("staging", f"load_{load.load_id}")
+    issues = sql.Identifier("staging", f"load_{load.load_id}_issue")
+    _create_stage(connection, contract, stage, issues)
+    account = Account(header=list(header.names))
+    _copy(
+        connection, issues, ("line_no", "column_name", "kind", "detail"),
+        [(head.line_no, p.column, p.kind, p.detail) for p in header.problems],
+    )  # fmt: skip
+    _stage_records(connection, contract, load, header.names, records, stage, issues, account)
+    _lock(connection, contract)
+    _apply(connection, contract, load, stage, issues, account)
+    return account
+
+
+def _create_stage(
+    connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier
+) -> None:
+    """Create the two staging tables of a load; they live and die with its transaction, so they need no log."""
+    columns = [
+        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]  # from the contract
+        for name, kind in contract.stage_columns
+    ]
+    connection.execute(
+        sql.SQL(
+            "create unlogged table {} (load_line bigint, {}, raw text, outcome text, reason_column text, reason text,"
+            " detail text, ref_dataset text, ref_value text, ref_key text)"
+        ).format(stage, sql.SQL(", ").join(columns))
+    )
+    connection.execute(
+        sql.SQL("create unlogged table {} (line_no bigint, column_name text, kind text, detail text)").format(issues)
+    )
+
+
+def _stage_records(
+    connection: Connection,
+    contract: Contract,
+    load: Load,
+    header: tuple[str, ...],
+    records: Iterator[Record],
+    stage: sql.Identifier,
+    issues: sql.Identifier,
+    account: Account,
+) -> None:
+    """Validate the records; accepted ones go to the stage, rejected ones to ops.rejected_row, batch by batch."""
+    validate = compile_validator(contract, header)
+    # Only a dataset with references can find a row unacceptable after it is staged, and then needs its raw text.
+    keep_raw = bool(contract.references)
+    stage_columns = ("load_line", *(name for name, _ in contract.stage_columns), "raw")
+    while batch := list(itertools.islice(records, BATCH)):
+        accepted: list[tuple[Any, ...]] = []
+        rejected: list[tuple[Any, ...]] = []
+        noted: list[tuple[Any, ...]] = []
+        for line_no, raw, fields in batch:
+            values, problems = validate(fields)
+            if values is None:
+                errors = [p for p in problems if p.severity == "error"]
+                detail = "; ".join(p.detail for p in errors)
+                rejected.append(
+                    (load.load_id, line_no, errors[0].column, errors[0].kind, _storable(detail), _storable(raw))
+                )
+                continue
+            accepted.append((line_no, *values, _storable(raw) if keep_raw else None))
+            noted += [(line_no, p.column, p.kind, _storable(p.detail)) for p in problems]
+        account.read += len(batch)
+        account.rejected += len(rejected)
+        _copy(connection, stage, stage_columns, accepted)
+        _copy(
+            connection, sql.Identifier("ops", "rejected_row"),
+            ("load_id", "line_no", "column_name", "reason", "detail", "raw"), rejected,
+        )  # fmt: skip
+        _copy(connection, issues, ("line_no", "column_name", "kind", "detail"), noted)
+    connection.execute(sql.SQL("analyze {}").format(stage))
+
+
+def _storable(text: str) -> str:
+    """Return `text` with NUL shown as its symbol: Postgres cannot store the character itself."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def _copy(
+    connection: Connection, table: sql.Identifier, columns: Iterable[str], rows: list[tuple[Any, ...]]
+) -> None:
+    if not rows:
+        return
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    with connection.cursor() as cursor, cursor.copy(sql.SQL("copy {} ({}) from stdin").format(table, names)) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _lock(connection: Connection, contract: Contract) -> None:
+    """Wait until no other load writes this dataset, nor what it refers to; held to the transaction's end.
+
+    Locks are taken in the order of the datasets' names by everybody, so that no two loads wait for each other.
+    """
+    for dataset in sorted({contract.dataset, *contract.references}):
+        shared = "" if dataset == contract.dataset else "_shared"
+        connection.execute(
+            sql.SQL("select pg_advisory_xact_lock{}(hashtext('ingest'), hashtext({}))").format(
+                sql.SQL(shared), sql.Literal(dataset)
+            )
+        )
+
+
+def _apply(
+    connection: Connection,
+    contract: Contract,
+    load: Load,
+    stage: sql.Identifier,
+    issues: sql.Identifier,
+    account: Account,
+) -> None:
+    """Resolve the staged rows, bring them into the store, and complete the account by what became of them."""
+    order = execute(connection, "ledger/file_order.sql", {"load_id": load.load_id}).fetchone()
+    assert order is not None, "an aggregate without groups has one row"
+    parameters = {
+        "load_id": load.load_id,
+        **order,
+        # A file that nothing came after, read for the first time, can meet no later report.
+        "contested": bool(order["later_loads"]) or len(order["same_file"]) > 1,
+    }
+    tables = {"stage": stage, "issues": issues}
+    if has_query(f"ingest/{contract.dataset}/resolve.sql"):
+        execute(connection, f"{contract.dataset}/resolve.sql", parameters, **tables)
+    key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
+    execute(connection, "supersede_within_file.sql", {}, stage=stage, key=key)
+    execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables)
+    execute(connection, "quarantine.sql", {"load_id": load.load_id}, **tables)
+
+    outcomes: dict[str | None, int] = dict(
+        connection.execute(sql.SQL("select outcome, count(*) from {} group by outcome").format(stage)).fetchall()
+    )
+    account.rejected += outcomes.pop("rejected", 0)
+    for outcome in ("held", "inserted", "updated", "unchanged", "superseded"):
+        setattr(account, outcome, outcomes.pop(outcome, 0))
+    if outcomes:
+        raise RuntimeError(
+            f"include/sql/store/ingest/{contract.dataset}/apply.sql gave rows the outcomes {outcomes}: each row must "
+            "end as inserted, updated, unchanged, superseded, held or rejected."
+        )
+    counted = connection.execute("select count(*) from ops.issue where load_id = %s", (load.load_id,)).fetchone()
+    account.issues = counted[0] if counted else 0
+    account.tables_changed = [table for table in contract.tables if _changed(connection, table)]
+    connection.execute(sql.SQL("drop table {}, {}").format(stage, issues))
+
+
+def _changed(connection: Connection, table: str) -> bool:
+    """Return whether this transaction has changed a row of `table`, or removed one."""
+    found = connection.execute(
+        sql.SQL(
+            "select exists (select 1 from {} where row_xid = pg_current_xact_id())"
+            " or exists (select 1 from ops.tombstone where row_xid = pg_current_xact_id() and table_name = %s)"
+        ).format(sql.Identifier(*table.split("."))),
+        (table,),
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _result(
+    load: Load, status: str, archive_key: str | None, *, account: Account | None = None, reason: str | None = None
+) -> dict[str, Any]:
+    return {
+        "load_id": load.load_id,
+        "status": status,
+        "reason": reason,
+        "source_key": load.object_key,
+        "version_id": load.version_id,
+        "size_bytes": load.size_bytes,
+        "destination_key": None if load.kind == "reload" else archive_key,
+        "account": None if account is None else {**vars(account), "accepted": account.accepted},
+    }

@@ -1,0 +1,135 @@
+-- Bring the staged games into store.game_alias, and settle which game each source id stands for.
+--
+-- Source ids of one normalised title are one game when their release dates agree or are missing; its id is the lowest.
+-- Where dates differ, each date is a game of its own, and so are the ids without a date: nothing says which they are.
+-- The rule looks only at what the source ids last reported, so the order of files does not matter.
+
+update {stage} as s
+set outcome = case
+    when a.alias_id is null then 'inserted'
+    when ops.is_later(a.load_id, a.load_line, s.load_line, %(later_loads)s, %(same_file)s) then 'superseded'
+    when %(contested)s and exists (
+        select 1 from ops.confirmation as c
+        where c.table_name = 'store.game_alias' and c.key = jsonb_build_object('alias_id', a.alias_id)
+            and ops.is_later(c.load_id, c.load_line, s.load_line, %(later_loads)s, %(same_file)s)
+    ) then 'superseded'
+    when (a.title, a.title_key, a.release_date, a.genre)
+        is not distinct from (p.title, p.title_key, p.release_date, p.genre) then 'unchanged'
+    else 'updated'
+end
+from {stage} as p
+left join store.game_alias as a on p.game_id = a.alias_id
+where s.load_line = p.load_line and s.outcome is null;
+
+create temp table affected on commit drop as
+select s.title_key from {stage} as s
+where s.outcome in ('inserted', 'updated')
+union
+select a.title_key from store.game_alias as a
+inner join {stage} as s on a.alias_id = s.game_id
+where s.outcome = 'updated';
+
+insert into store.game_alias (alias_id, game_id, title, title_key, release_date, genre, load_id, load_line)
+select s.game_id, s.game_id, s.title, s.title_key, s.release_date, s.genre, %(load_id)s, s.load_line
+from {stage} as s
+where s.outcome = 'inserted';
+
+update store.game_alias as a
+set
+    title = s.title, title_key = s.title_key, release_date = s.release_date, genre = s.genre,
+    load_id = %(load_id)s, load_line = s.load_line
+from {stage} as s
+where a.alias_id = s.game_id and s.outcome = 'updated';
+
+insert into ops.confirmation as c (table_name, key, load_id, load_line)
+select 'store.game_alias', jsonb_build_object('alias_id', s.game_id), %(load_id)s, s.load_line
+from {stage} as s
+where s.outcome = 'unchanged'
+on conflict (table_name, key) do update set load_id = excluded.load_id, load_line = excluded.load_line;
+
+create temp table settled on commit drop as
+with dated as (
+    select
+        a.alias_id, a.title, a.title_key, a.release_date, a.genre, a.load_id, a.load_line,
+        case
+            when min(a.release_date) over same_title is distinct from max(a.release_date) over same_title
+                then a.release_date
+        end as own_date,
+        min(a.release_date) over same_title is distinct from max(a.release_date) over same_title as dates_differ
+    from store.game_alias as a
+    inner join affected as f on a.title_key = f.title_key
+    window same_title as (partition by a.title_key)
+)
+
+select
+    d.alias_id, d.title, d.title_key, d.load_id, d.load_line,
+    first_value(d.alias_id) over (
+        partition by d.title_key, d.own_date order by d.alias_id collate store.natural_order
+    ) as game_id,
+    max(d.release_date) over (partition by d.title_key, d.own_date) as release_date,
+    first_value(d.genre) over (
+        partition by d.title_key, d.own_date order by d.genre is null, d.alias_id collate store.natural_order
+    ) as genre,
+    d.dates_differ and d.release_date is null as which_game_is_unknown
+from dated as d;
+
+insert into {issues} (line_no, column_name, kind, detail)
+select
+    s.load_line, 'release_date', 'ambiguous_title',
+    format('%%s has no release date, and other ids of the title %%L have different ones: kept apart', s.game_id, s.title)
+from {stage} as s
+inner join settled as t on s.game_id = t.alias_id
+where s.outcome in ('inserted', 'updated', 'unchanged') and t.which_game_is_unknown;
+
+insert into store.game as g (game_id, title, title_key, release_date, genre, load_id, load_line)
+select s.game_id, s.title, s.title_key, s.release_date, s.genre, s.load_id, s.load_line
+from settled as s
+where s.alias_id = s.game_id
+on conflict (game_id) do update
+set
+    title = excluded.title, title_key = excluded.title_key, release_date = excluded.release_date,
+    genre = excluded.genre, load_id = excluded.load_id, load_line = excluded.load_line
+where (g.title, g.title_key, g.release_date, g.genre)
+    is distinct from (excluded.title, excluded.title_key, excluded.release_date, excluded.genre);
+
+update store.game_alias as a
+set game_id = s.game_id
+from settled as s
+where a.alias_id = s.alias_id and a.game_id <> s.game_id;
+
+-- What pointed to a game that has become an alias of a lower id follows it.
+create temp table moved on commit drop as
+select s.alias_id, s.game_id
+from settled as s
+inner join store.game as g on s.alias_id = g.game_id
+where s.alias_id <> s.game_id;
+
+insert into store.game_release as r (game_id, platform, publisher_id, load_id, load_line)
+select distinct on (s.game_id, o.platform) s.game_id, o.platform, o.publisher_id, o.load_id, o.load_line
+from settled as s
+inner join store.game_release as o on s.alias_id = o.game_id
+left join ops.load as l on o.load_id = l.load_id
+where s.game_id in (select m.game_id from moved as m)
+order by
+    s.game_id, o.platform, l.put_at nulls first, l.object_key collate "C", l.file_load_id, o.load_line
+on conflict (game_id, platform) do update
+set publisher_id = excluded.publisher_id, load_id = excluded.load_id, load_line = excluded.load_line
+where (r.publisher_id, r.load_id, r.load_line)
+    is distinct from (excluded.publisher_id, excluded.load_id, excluded.load_line);
+
+update store.transaction_line as t set game_id = m.game_id from moved as m where t.game_id = m.alias_id;
+
+update store.play_session as p set game_id = m.game_id from moved as m where p.game_id = m.alias_id;
+
+insert into store.wishlist (customer_id, game_id, added_at, load_id, load_line)
+select distinct on (w.customer_id, m.game_id) w.customer_id, m.game_id, w.added_at, w.load_id, w.load_line
+from store.wishlist as w
+inner join moved as m on w.game_id = m.alias_id
+order by w.customer_id, m.game_id, w.added_at
+on conflict (customer_id, game_id) do nothing;
+
+delete from store.wishlist as w using moved as m where w.game_id = m.alias_id;
+
+delete from store.game_release as r using moved as m where r.game_id = m.alias_id;
+
+delete from store.game as g using moved as m where g.game_id = m.alias_id;

@@ -1,0 +1,71 @@
+-- Claim, for one run, the oldest landed files that no one has done or is doing.
+--
+-- %(objects)s is the listing of landing/, oldest first: [{{dataset, object_key, version_id, put_at, size_bytes}}]. A new
+-- version enters the ledger here. A file that is done but still lies in landing/ (its run died before moving it) is
+-- claimed again, to be moved. A claim is a lease: when it expires, the next run takes the file over.
+
+with landed as (
+    select o.dataset, o.object_key, o.version_id, o.put_at, o.size_bytes, o.listed
+    from rows from (
+        jsonb_to_recordset(%(objects)s::jsonb)
+        as (dataset text, object_key text, version_id text, put_at timestamptz, size_bytes bigint)
+    ) with ordinality as o (dataset, object_key, version_id, put_at, size_bytes, listed)
+),
+
+unknown as (
+    select l.dataset, l.object_key, l.version_id, l.put_at, l.size_bytes
+    from landed as l
+    where not exists (
+        select 1 from ops.load as k
+        where k.kind = 'file' and k.object_key = l.object_key and k.version_id = l.version_id
+    )
+    order by l.listed
+),
+
+numbered as (
+    select nextval(pg_get_serial_sequence('ops.load', 'load_id')) as load_id, u.*
+    from unknown as u
+)
+
+insert into ops.load (load_id, file_load_id, kind, dataset, object_key, version_id, put_at, size_bytes)
+overriding system value
+select n.load_id, n.load_id, 'file', n.dataset, n.object_key, n.version_id, n.put_at, n.size_bytes
+from numbered as n
+on conflict (object_key, version_id) where kind = 'file' do nothing;
+
+update ops.load as k
+set
+    status = case when %(retry_failed)s then 'claimed' else 'failed' end,
+    attempts = case when %(retry_failed)s then 0 else k.attempts end
+from jsonb_to_recordset(%(objects)s::jsonb) as l (object_key text, version_id text)
+where k.kind = 'file' and k.object_key = l.object_key and k.version_id = l.version_id
+    and (
+        (k.status = 'claimed' and k.attempts >= %(max_attempts)s and k.lease_until < clock_timestamp())
+        or (k.status = 'failed' and %(retry_failed)s)
+    );
+
+with free as (
+    select k.load_id
+    from ops.load as k
+    inner join jsonb_to_recordset(%(objects)s::jsonb) as l (object_key text, version_id text)
+        on k.object_key = l.object_key and k.version_id = l.version_id
+    where k.kind = 'file' and k.status <> 'failed'
+        and (k.lease_until is null or k.lease_until < clock_timestamp() or k.claimed_by = %(run)s)
+    order by k.put_at, k.object_key collate "C", k.load_id
+    limit %(max_files)s
+    for update of k skip locked
+),
+
+claimed as (
+    update ops.load as k
+    set
+        claimed_by = %(run)s, claimed_at = clock_timestamp(),
+        lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
+    from free as f
+    where k.load_id = f.load_id
+    returning k.load_id, k.dataset, k.object_key, k.version_id, k.put_at
+)
+
+select c.load_id, c.dataset, c.object_key, c.version_id
+from claimed as c
+order by c.put_at, c.object_key collate "C", c.load_id;
