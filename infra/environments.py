@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack: `name` such as ingest, `stack_name` as CloudFormation knows it, its template and own parameters."""
+    """One stack: `name` such as ingest, `stack_name` for CloudFormation, the template's text, own parameters."""
 
     name: str
     stack_name: str
@@ -34,7 +34,7 @@ class Environment:
 
 
 class _TemplateLoader(yaml.SafeLoader):
-    """Reads a template's plain parts: a CloudFormation tag such as !Sub is replaced by what it is applied to."""
+    """Reads a template's plain parts; a tag such as !Sub is replaced by what it is applied to."""
 
 
 def _untagged(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
@@ -42,7 +42,9 @@ def _untagged(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
         return loader.construct_mapping(node, deep=True)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    raise TypeError(f"YAML has no node of type {type(node).__name__}.")
 
 
 _TemplateLoader.add_multi_constructor("!", _untagged)
@@ -88,18 +90,24 @@ def _stack(config: Path, prefix: str, entry: Mapping[str, Any]) -> Stack:
     )
 
 
+def template_parameters(template: str) -> dict[str, Any]:
+    """Return the Parameters section of a template's text: {name: specification}."""
+    # S506 warns of loaders that build any object; this one is the safe loader plus plain values.
+    return yaml.load(template, _TemplateLoader).get("Parameters", {})  # noqa: S506
+
+
 def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return what each stack is deployed with, by the stack's name: {stack name: {parameter: value}}.
 
-    A value is the caller's, else the configuration's; Project and Environment come by themselves. Parameters that
-    are left out keep the template's default. Raises ConfigError when a parameter without a default has no value, or
-    when one is given that no template (for the configuration: not this template) declares.
+    A value is the caller's, else the configuration's; Project and Environment come by themselves. What is
+    left out keeps the template's default. Raises ConfigError when a parameter without a default has no value,
+    or when one is given that no template (for the configuration: not this template) declares.
     """
     common = {"Project": environment.project, "Environment": environment.name}
     resolved: dict[str, dict[str, str]] = {}
     unused = set(given)
     for stack in environment.stacks:
-        declared: dict[str, Any] = yaml.load(stack.template, _TemplateLoader).get("Parameters", {})  # noqa: S506
+        declared = template_parameters(stack.template)
         unknown = sorted(set(stack.parameters) - set(declared))
         if unknown:
             raise ConfigError(

@@ -1,0 +1,247 @@
+"""A stack's life in CloudFormation, by change sets: create or update, heal, delete."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from itertools import takewhile
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from infra.errors import StackFailed, StackTimeout
+
+Client = Any  # boto3 makes the methods of its clients at run time
+Progress = Callable[[str], None]
+
+# A stack that never came to life: nothing but its deletion is possible, or (in review) there is nothing in
+# it.
+STILLBORN = {"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"}
+ALIVE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+
+FIRST_DELAY_SECONDS = 0.05
+LONGEST_DELAY_SECONDS = 5.0
+
+
+class Stacks:
+    """The stacks of one account and region."""
+
+    def __init__(self, cloudformation: Client, *, timeout: float, progress: Progress) -> None:
+        """Work through the client `cloudformation`.
+
+        `timeout` is in seconds and bounds each wait for a stack or a change set. `progress` is called with a
+        line for each new status.
+        """
+        self._cloudformation = cloudformation
+        self._timeout = timeout
+        self._progress = progress
+
+    def deploy(
+        self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Create or update the stack `name`, unless nothing changed, and return its outputs by key.
+
+        `template` is the template's text. Raises StackFailed when CloudFormation refuses the change or rolls
+        it back (the message has the logical ids and reasons), StackTimeout when it takes longer than the
+        timeout.
+        """
+        stack = self._updatable(name)
+        change_set = self._create_change_set(
+            name, template, parameters, tags, change_set_type="UPDATE" if stack else "CREATE"
+        )
+        if change_set["Status"] == "FAILED":
+            self._cloudformation.delete_change_set(ChangeSetName=change_set["ChangeSetId"])
+            reason = change_set["StatusReason"]
+            if stack is None or not any(text in reason for text in NO_CHANGES):
+                raise StackFailed(f"{name}: CloudFormation refused the change set: {reason}")
+            self._progress(f"{name}: unchanged")
+            return _outputs(stack)
+        self._cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+        done = self._wait_for_stack(name, change_set["StackId"])
+        if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
+        return _outputs(done)
+
+    def delete(self, name: str) -> None:
+        """Delete the stack `name` and wait until it is gone; do nothing when there is none.
+
+        Raises StackFailed with the logical ids and reasons when something cannot be deleted, StackTimeout
+        when it takes longer than the timeout.
+        """
+        stack = self._find(name)
+        if stack is None:
+            return
+        self._cloudformation.delete_stack(StackName=stack["StackId"])
+        done = self._wait_for_stack(name, stack["StackId"])
+        if done["StackStatus"] != "DELETE_COMPLETE":
+            raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
+
+    def buckets(self, name: str) -> list[str]:
+        """Return the names of the S3 buckets in the stack `name`; none when there is no such stack."""
+        stack = self._find(name)
+        if stack is None:
+            return []
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(
+            StackName=stack["StackId"]
+        )
+        return [
+            resource["PhysicalResourceId"]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+            # Without a physical id it was not created, and deleted ones stay listed while the stack lives.
+            if resource["ResourceType"] == "AWS::S3::Bucket"
+            and resource.get("PhysicalResourceId")
+            and resource["ResourceStatus"] not in ("CREATE_FAILED", "DELETE_COMPLETE")
+        ]
+
+    def _find(self, name: str) -> dict[str, Any] | None:
+        """CloudFormation's description of the stack, None when there is none."""
+        try:
+            return self._cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            # There is no code of its own for this; other validation errors have another text.
+            if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+
+    def _updatable(self, name: str) -> dict[str, Any] | None:
+        """The stack as it can be updated, None when it is to be created.
+
+        Waits for an operation that is under way: an interrupted deployment goes on without us.
+        """
+        stack = self._find(name)
+        if stack and not _is_settled(stack) and stack["StackStatus"] not in STILLBORN:
+            stack = self._wait_for_stack(name, stack["StackId"])
+        if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        if stack["StackStatus"] in STILLBORN:
+            self._progress(f"{name}: {stack['StackStatus']}, so it is deleted and created anew")
+            self.delete(name)
+            return None
+        if stack["StackStatus"] not in ALIVE:
+            raise StackFailed(
+                f"{name} is in {stack['StackStatus']}, in which CloudFormation updates nothing: continue its "
+                f"rollback or delete it, then deploy again.{self._failures(stack['StackId'])}"
+            )
+        return stack
+
+    def _create_change_set(
+        self,
+        name: str,
+        template: str,
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str],
+        *,
+        change_set_type: str,
+    ) -> dict[str, Any]:
+        """The change set's description once CloudFormation has computed it."""
+        try:
+            created = self._cloudformation.create_change_set(
+                StackName=name,
+                ChangeSetName=f"deploy-{uuid.uuid4().hex}",
+                ChangeSetType=change_set_type,
+                TemplateBody=template,
+                Parameters=[
+                    {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+                ],
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except ClientError as error:
+            # CloudFormation's sentence tells what is wrong, and not in which stack.
+            raise StackFailed(f"{name}: {error.response['Error']['Message']}") from error
+        return self._wait(
+            lambda: self._cloudformation.describe_change_set(ChangeSetName=created["Id"]),
+            lambda change_set: change_set["Status"] in ("CREATE_COMPLETE", "FAILED"),
+            lambda change_set: f"{name}: change set {change_set['Status']}",
+            # Without changes it ends as FAILED: not a line to show.
+            progress=lambda _line: None,
+        )
+
+    def _wait_for_stack(self, name: str, stack_id: str) -> dict[str, Any]:
+        """The stack once its operation has ended."""
+        return self._wait(
+            # By id: a deleted stack is still described by its id, and no longer by its name.
+            lambda: self._cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0],
+            _is_settled,
+            lambda stack: f"{name}: {stack['StackStatus']}",
+            progress=self._progress,
+        )
+
+    def _wait(
+        self,
+        read: Callable[[], dict[str, Any]],
+        is_done: Callable[[dict[str, Any]], bool],
+        line_of: Callable[[dict[str, Any]], str],
+        *,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """What was read last, once it is done; each new line goes to `progress`."""
+        started = time.monotonic()
+        delay = FIRST_DELAY_SECONDS
+        reported = ""
+        while True:
+            found = read()
+            line = line_of(found)
+            if line != reported:
+                progress(line)
+                reported = line
+            if is_done(found):
+                return found
+            if time.monotonic() - started > self._timeout:
+                raise StackTimeout(
+                    f"{line}, after {self._timeout:.0f} s. CloudFormation goes on with it: deploy again when it "
+                    f"has ended, or destroy the environment."
+                )
+            time.sleep(delay)
+            delay = min(delay * 1.5, LONGEST_DELAY_SECONDS)
+
+    def _failures(self, stack_id: str) -> str:
+        """A line for each resource that failed in the stack's last operation, the first failure first."""
+        pages = self._cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+        newest_first = (event for page in pages for event in page["StackEvents"])
+        last_operation = takewhile(lambda event: not _is_start(event, stack_id), newest_first)
+        failed = [
+            _failure_line(event, event.get("ResourceStatusReason", "no reason given"))
+            for event in last_operation
+            if event["ResourceStatus"].endswith("_FAILED")
+            # What CloudFormation itself stopped because of the first failure explains nothing.
+            and "cancelled" not in event.get("ResourceStatusReason", "")
+        ]
+        failed.reverse()
+        if any("DescribeEvents" in line for line in failed):
+            failed += self._validation_errors(stack_id)
+        return "".join(failed)
+
+    def _validation_errors(self, stack_id: str) -> list[str]:
+        """The same for what CloudFormation refuses before it touches a resource, and tells by another call."""
+        events = self._cloudformation.describe_events(StackName=stack_id, Filters={"FailedEvents": True})
+        found = [event for event in events["OperationEvents"] if event["EventType"] == "VALIDATION_ERROR"]
+        last = max(found, key=lambda event: event["Timestamp"])["OperationId"] if found else None
+        return [
+            _failure_line(event, event["ValidationStatusReason"])
+            for event in found
+            if event["OperationId"] == last
+        ]
+
+
+def _is_settled(stack: Mapping[str, Any]) -> bool:
+    return not stack["StackStatus"].endswith("_IN_PROGRESS")
+
+
+def _is_start(event: Mapping[str, Any], stack_id: str) -> bool:
+    """Whether an operation on the stack itself begins with this event; a rollback is part of one."""
+    return event["PhysicalResourceId"] == stack_id and event["ResourceStatus"] in (
+        "CREATE_IN_PROGRESS",
+        "UPDATE_IN_PROGRESS",
+        "DELETE_IN_PROGRESS",
+    )
+
+
+def _failure_line(event: Mapping[str, Any], reason: str) -> str:
+    return f"\n  {event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+
+
+def _outputs(stack: Mapping[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
