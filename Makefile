@@ -1,0 +1,46 @@
+# Each target installs what it needs the first time. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down status logs upload reset test lint lock screenshots bootstrap
+
+PYTHON := .venv/airflow/bin/python
+LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
+
+help:
+	@awk -F ' *## *' '/^[a-z-]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+bootstrap:
+	@local/bootstrap.sh
+
+demo: bootstrap ## everything once, with progress: install, start, load the sample files, show the account
+	@$(LOCAL) demo
+
+up: bootstrap ## start the platform on this machine, or heal what is down
+	@$(LOCAL) up
+
+down: bootstrap ## stop the platform; its data stays
+	@$(LOCAL) down
+
+status: bootstrap ## each part with its health and address
+	@$(LOCAL) status
+
+logs: bootstrap ## the end of a part's log: make logs PART=airflow-scheduler
+	@$(LOCAL) logs $(PART)
+
+upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv b.csv" [DATASET=game]
+	@$(LOCAL) upload $(if $(DATASET),--dataset "$(DATASET)") $(FILES)
+
+reset: bootstrap ## stop the platform and delete its data
+	@$(LOCAL) reset
+
+test: bootstrap ## all tests, on a platform of their own in a temporary directory
+	@$(PYTHON) -m pytest
+
+lint: bootstrap ## style, types, SQL and CloudFormation templates
+	@.venv/airflow/bin/ruff check .
+	@.venv/airflow/bin/ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/airflow/bin/sqlfluff lint include/sql
+	@.venv/airflow/bin/cfn-lint infra/templates/*.yaml
+
+screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)
+	@local/screenshots.sh

@@ -1,0 +1,203 @@
+"""Airflow on one machine: the configuration of its processes, and a small client of its REST API."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from local import aws, emulator, ports, postgres
+from local.errors import LocalError
+from local.layout import REPO, Layout, tool
+from local.state import State
+
+# Each part and the command that runs it. The log servers of scheduler and triggerer would listen on every interface,
+# and the API server reads the same files anyway.
+PARTS = {
+    "airflow-api-server": ["api-server"],
+    "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
+    "airflow-dag-processor": ["dag-processor"],
+    "airflow-triggerer": ["triggerer", "--skip-serve-logs"],
+}
+# Each part and its name in the answer of Airflow's health check.
+HEALTH = {
+    "airflow-api-server": "metadatabase",
+    "airflow-scheduler": "scheduler",
+    "airflow-dag-processor": "dag_processor",
+    "airflow-triggerer": "triggerer",
+}
+FINISHED = {"success", "failed"}
+
+
+def command(part: str) -> list[str]:
+    """Return the command line of one of PARTS."""
+    return [str(tool("airflow", "airflow")), *PARTS[part]]
+
+
+def version() -> str:
+    """Return the installed Airflow's version."""
+    return metadata.version("apache-airflow")
+
+
+def marketplace(state: State) -> dict[str, str]:
+    """Return the MARKETPLACE_* variables that `marketplace.settings` reads."""
+    return {
+        "MARKETPLACE_ENVIRONMENT": "local",
+        "MARKETPLACE_LANDING_BUCKET": state.outputs["LandingBucket"],
+        "MARKETPLACE_LANDING_QUEUE_URL": state.outputs["LandingQueueUrl"],
+    }
+
+
+def secrets_backend(state: State) -> dict[str, str]:
+    """Return the configuration by which Airflow reads its connections from Secrets Manager, as on MWAA."""
+    backend = "airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend"
+    arguments = json.dumps(
+        {
+            "connections_prefix": state.outputs["ConnectionsPrefix"],
+            "connections_lookup_pattern": "^(?!aws_default$).*$",
+            "variables_prefix": "airflow/variables",
+            "endpoint_url": aws.require_loopback(emulator.endpoint(state)),
+            "region_name": aws.REGION,
+        }
+    )
+    return {
+        "AIRFLOW__SECRETS__BACKEND": backend,
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": arguments,
+        "AIRFLOW__WORKERS__SECRETS_BACKEND": backend,
+        "AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS": arguments,
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+    }
+
+
+def folders(home: str) -> dict[str, str]:
+    """Return where Airflow finds its home and the clone's DAGs and plugins."""
+    return {
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPO / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPO / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def database(layout: Layout, state: State) -> dict[str, str]:
+    """Return the variables by which an Airflow command finds its metadata database."""
+    return {
+        **folders(str(layout.airflow_home)),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(state, "airflow", "airflow", "postgresql+psycopg2"),
+    }
+
+
+def environment(layout: Layout, state: State) -> dict[str, str]:
+    """Return all variables of an Airflow process of this platform."""
+    port = str(state.ports["airflow"])
+    url = f"http://{ports.HOST}:{port}"
+    return {
+        **database(layout, state),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "8",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",  # no login: only this machine reaches it
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": state.fernet_key,
+        "AIRFLOW__API__HOST": ports.HOST,
+        "AIRFLOW__API__PORT": port,
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__INSTANCE_NAME": "Games marketplace · local",
+        "AIRFLOW__API__SECRET_KEY": state.jwt_secret,
+        "AIRFLOW__API_AUTH__JWT_SECRET": state.jwt_secret,
+        # An edited DAG shows within seconds.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.airflow_home / "logs"),
+        **secrets_backend(state),
+        **aws.variables(emulator.endpoint(state)),
+        **marketplace(state),
+    }
+
+
+@dataclass(frozen=True)
+class Api:
+    """The REST API of a running Airflow. It asks for no login, being on the loopback interface only."""
+
+    url: str
+
+    def request(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the decoded answer; raise LocalError with Airflow's own words when it refuses."""
+        request = urllib.request.Request(  # noqa: S310 - always http on loopback
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise LocalError(f"Airflow answered {error.code} to {method} {path}: {error.read().decode()}") from None
+
+    def health(self) -> dict[str, str]:
+        """Return the status of each part by the names of HEALTH; empty when the API server does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
+                parts = json.load(answer)
+        except (urllib.error.URLError, OSError):
+            return {}
+        return {name: str(part["status"]) for name, part in parts.items()}
+
+    def healthy(self) -> bool:
+        """Tell whether all of Airflow's parts and its database are well."""
+        health = self.health()
+        return all(health.get(name) == "healthy" for name in HEALTH.values())
+
+    def dags(self) -> dict[str, bool]:
+        """Return the DAGs that Airflow has parsed: id → paused."""
+        return {dag["dag_id"]: dag["is_paused"] for dag in self.request("GET", "/api/v2/dags?limit=1000")["dags"]}
+
+    def import_errors(self) -> dict[str, str]:
+        """Return what keeps DAG files from being read: file → traceback."""
+        errors = self.request("GET", "/api/v2/importErrors?limit=100")["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler start runs of a DAG."""
+        self.request("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run by hand and return its id."""
+        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+
+    def runs(self, dag_id: str, limit: int = 25) -> list[dict[str, Any]]:
+        """Return the latest runs of a DAG, newest first."""
+        query = urllib.parse.urlencode({"limit": limit, "order_by": "-run_after"})
+        return list(self.request("GET", f"/api/v2/dags/{dag_id}/dagRuns?{query}")["dag_runs"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return one run."""
+        return dict(self.request("GET", f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}"))
+
+    def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
+        """Return the ids of the tasks that failed in a run."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=1000&state=failed"
+        return [task["task_id"] for task in self.request("GET", path)["task_instances"]]
+
+    def run_page(self, dag_id: str, run_id: str) -> str:
+        """Return the address of a run in the UI."""
+        return f"{self.url}/dags/{dag_id}/runs/{urllib.parse.quote(run_id)}"
+
+    def wait(self, dag_id: str, run_id: str, seconds: float) -> None:
+        """Wait until a run has succeeded; raise LocalError when it failed or takes longer than `seconds`."""
+        deadline = time.monotonic() + seconds
+        while (state := self.run(dag_id, run_id)["state"]) not in FINISHED:
+            if time.monotonic() > deadline:
+                raise LocalError(f"{dag_id} is still {state} after {seconds:.0f} s: {self.run_page(dag_id, run_id)}")
+            time.sleep(0.3)
+        if state == "failed":
+            tasks = ", ".join(self.failed_tasks(dag_id, run_id)) or "no task of its own"
+            raise LocalError(f"{dag_id} failed ({tasks}): {self.run_page(dag_id, run_id)}")

@@ -1,0 +1,156 @@
+"""What the Makefile calls: python -m local.cli up|down|status|reset|logs|upload|demo."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from local import aws, emulator, envfile, ports
+from local.errors import LocalError
+from local.layout import Layout
+from local.platform import Platform
+from local.supervisor import last_lines
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class Clock:
+    """Prints lines that start with the seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds so far."""
+        return time.monotonic() - self._start
+
+    def say(self, text: str) -> None:
+        """Print a line of progress."""
+        console.print(f"[dim]{self.seconds():4.0f}s[/dim]  {escape(text)}")
+
+
+def up(platform: Platform) -> None:
+    """Start the platform and say where its parts are."""
+    platform.up()
+    console.print(f"\nThe platform is up. Airflow: {platform.api.url}   Variables: . .local/env   Stop it: make down")
+
+
+def down(platform: Platform) -> None:
+    """Stop the platform."""
+    platform.down()
+    console.print("The platform is down; its data stays (make reset deletes it).")
+
+
+def reset(platform: Platform) -> None:
+    """Stop the platform and delete its data."""
+    platform.reset()
+    console.print("The platform is down and its data is deleted.")
+
+
+def status(platform: Platform) -> int:
+    """Print each part with its health and address; return 1 unless all are well."""
+    statuses = platform.statuses()
+    if not statuses:
+        console.print("The platform is not running: make up")
+        return 1
+    addresses = {
+        "postgres": f"{ports.HOST}:{platform.state.ports['postgres']}",
+        "emulator": platform.endpoint,
+        "airflow-api-server": platform.api.url,
+    }
+    health = platform.health()
+    console.print(f"[bold]{'part':22}{'state':10} {'pid':>8}  {'since':9} address[/bold]")
+    for part in statuses.values():
+        word = health[part.name]
+        color = "green" if word == "healthy" else "red"
+        since = datetime.fromtimestamp(part.since, UTC).astimezone().strftime("%H:%M:%S") if part.pid else ""
+        pid = str(part.pid) if part.pid else ""
+        line = f"{part.name:22}[{color}]{escape(word):10}[/{color}] {pid:>8}  {since:9} {addresses.get(part.name, '')}"
+        console.print(line.rstrip())
+    down = [part.name for part in statuses.values() if part.crashed]
+    for name in down:
+        log = platform.layout.log_file(name)
+        console.print(f"\n[red]{name} went down.[/red] The last lines of {log}:\n{escape(last_lines(log))}")
+    if down:
+        console.print("\n`make up` starts what is down.")
+    return 0 if set(health.values()) == {"healthy"} else 1
+
+
+def logs(platform: Platform, part: str) -> None:
+    """Print the end of one part's log."""
+    known = sorted(path.stem for path in platform.layout.log.glob("*.log"))
+    if part not in known:
+        raise LocalError(f"PART={part or '…'} has no log. Parts with one: {', '.join(known)}")
+    console.print(escape(last_lines(platform.layout.log_file(part), 200)))
+
+
+def upload(platform: Platform, files: list[str], dataset: str) -> None:
+    """Put files into the landing bucket."""
+    from local import upload as uploads
+
+    if not files:
+        raise LocalError('Name the files: make upload FILES="a.csv b.csv" [DATASET=…]')
+    values = envfile.read(platform.layout.env_file) if platform.layout.env_file.exists() else {}
+    if not values or not emulator.answers(platform.state):
+        raise LocalError("The platform is not running: make up")
+    s3 = emulator.client("s3", values["AWS_ENDPOINT_URL"])
+    chosen = [(path, uploads.choose_dataset(path, dataset)) for path in map(Path, files)]
+    for path, name in chosen:
+        put = uploads.upload(s3, values["LANDING_BUCKET"], path, name)
+        console.print(f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the command line's meaning."""
+    parser = argparse.ArgumentParser(prog="local.cli")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("up", "down", "status", "reset", "demo"):
+        commands.add_parser(name)
+    commands.add_parser("logs").add_argument("part", nargs="?", default="")
+    uploading = commands.add_parser("upload")
+    uploading.add_argument("--dataset", default="")
+    uploading.add_argument("files", nargs="*")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; return its exit status."""
+    options = parse(arguments)
+    clock = Clock()
+    try:
+        aws.refuse_remote(os.environ)
+        kept = aws.cleaned(os.environ)
+        os.environ.clear()
+        os.environ.update(kept)
+        platform = Platform(Layout(), say=clock.say)
+        if options.command == "status":
+            return status(platform)
+        if options.command == "logs":
+            logs(platform, options.part)
+        elif options.command == "upload":
+            upload(platform, options.files, options.dataset)
+        elif options.command == "demo":
+            from local import demo
+
+            return demo.run(platform, console, clock)
+        else:
+            {"up": up, "down": down, "reset": reset}[options.command](platform)
+    except LocalError as error:
+        console.print(f"\n[red]{escape(str(error))}[/red]", style="")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Nothing is lost: the next `make up` goes on from here, `make down` stops what runs.")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

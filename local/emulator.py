@@ -1,0 +1,129 @@
+"""The AWS emulator: how it runs, and whether the resources in it are really there."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import aws, ports
+from local.layout import REPO, Layout, tool
+from local.state import State
+
+CONNECTIONS = ("store_owner", "store_writer", "store_reader")
+
+
+def endpoint(state: State) -> str:
+    """Return the emulator's URL."""
+    return f"http://{ports.HOST}:{state.ports['emulator']}"
+
+
+def environment(layout: Layout, state: State) -> dict[str, str]:
+    """Return the variables that the emulator's process needs: loopback only, its state on disk."""
+    return {
+        "BIND_HOST": ports.HOST,
+        "MINISTACK_HOST": ports.HOST,
+        "GATEWAY_PORT": str(state.ports["emulator"]),
+        "MINISTACK_REGION": aws.REGION,
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(_service_state(layout)),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(layout.emulator / "objects"),
+        "LOG_LEVEL": "WARNING",
+        # Nothing but the emulator itself: it must look for no container runtime.
+        "DOCKER_HOST": f"unix://{layout.emulator / 'no-docker.sock'}",
+    }
+
+
+def command() -> list[str]:
+    """Return the emulator's command line."""
+    return [str(tool("emulator", "ministack"))]
+
+
+def _service_state(layout: Layout) -> Path:
+    return layout.emulator / "services"
+
+
+def answers(state: State) -> bool:
+    """Tell whether the emulator takes requests."""
+    try:
+        with urllib.request.urlopen(f"{endpoint(state)}/_localstack/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def client(service: str, endpoint_url: str) -> Any:
+    """Return a boto3 client of `service` for the emulator, and for nothing else."""
+    return boto3.client(
+        service,
+        endpoint_url=aws.require_loopback(endpoint_url),
+        region_name=aws.REGION,
+        aws_access_key_id=aws.ACCESS_KEY,
+        aws_secret_access_key=aws.SECRET_KEY,
+        config=Config(retries={"total_max_attempts": 2}, connect_timeout=3, read_timeout=30),
+    )
+
+
+def missing(state: State) -> list[str]:
+    """Return what ought to be deployed and is not there, as short names; empty when all is well.
+
+    CloudFormation in the emulator can say CREATE_COMPLETE for what it lost when it was killed, so each is asked.
+    """
+    outputs = state.outputs
+    if not outputs:
+        return ["the stacks"]
+    url = endpoint(state)
+    s3, sqs, secrets = client("s3", url), client("sqs", url), client("secretsmanager", url)
+    bucket = outputs["LandingBucket"]
+    checks = {
+        f"bucket {bucket}": lambda: s3.head_bucket(Bucket=bucket),
+        "the landing queue": lambda: sqs.get_queue_attributes(
+            QueueUrl=outputs["LandingQueueUrl"], AttributeNames=["RedrivePolicy"]
+        )["Attributes"]["RedrivePolicy"],
+        "the dead-letter queue": lambda: sqs.get_queue_attributes(
+            QueueUrl=outputs["LandingDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
+        ),
+        "the bucket's notification to the queue": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
+            "QueueConfigurations"
+        ][0],
+        "the bucket's versioning": lambda: {"Enabled": True}[s3.get_bucket_versioning(Bucket=bucket)["Status"]],
+    }
+    for name in CONNECTIONS:
+        secret = f"{outputs['ConnectionsPrefix']}/{name}"
+        checks[f"connection {name}"] = lambda secret=secret: secrets.describe_secret(SecretId=secret)
+    # A queue's URL carries the port that the emulator had when it was made.
+    absent = [] if outputs["LandingQueueUrl"].startswith(url + "/") else ["the landing queue at its present address"]
+    for what, check in checks.items():
+        try:
+            check()
+        except (ClientError, BotoCoreError, LookupError):
+            absent.append(what)
+    return absent
+
+
+def forget_services(layout: Layout) -> None:
+    """Drop the stopped emulator's memory of all services, so that the stacks can be deployed anew.
+
+    The objects of S3 lie elsewhere and stay.
+    """
+    shutil.rmtree(_service_state(layout), ignore_errors=True)
+
+
+def stacks_digest(state: State) -> str:
+    """Return a digest of what the stacks are made from: they are deployed again when it changes."""
+    digest = hashlib.sha256(str(state.ports).encode())
+    for folder in ("templates", "config/local"):
+        for path in sorted((REPO / "infra" / folder).rglob("*")):
+            if path.is_file():
+                digest.update(path.relative_to(REPO).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted((REPO / "infra").glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,80 @@
+"""Where the parts of one platform keep their files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+
+# A unix socket's path has at most 108 bytes on Linux and 104 on macOS, and supervisord adds its process id to it.
+LONGEST_SOCKET_PATH = 90
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directories of one platform: `state` holds everything it writes, the clone holds the code."""
+
+    state: Path = REPO / ".local"
+
+    @property
+    def identity(self) -> str:
+        """Return eight characters that tell this platform from any other on the machine."""
+        return hashlib.sha256(str(self.state).encode()).hexdigest()[:8]
+
+    @property
+    def log(self) -> Path:
+        return self.state / "log"
+
+    @property
+    def run(self) -> Path:
+        """Return the directory of the control socket, the process id and the configuration of the supervisor."""
+        return self.state / "run"
+
+    @property
+    def env_file(self) -> Path:
+        return self.state / "env"
+
+    @property
+    def postgres_home(self) -> Path:
+        """Return where PostgreSQL's data lies, as long as user postgres can reach it (see postgres.data_home)."""
+        return self.state / "postgres"
+
+    @property
+    def emulator(self) -> Path:
+        return self.state / "emulator"
+
+    @property
+    def airflow_home(self) -> Path:
+        return self.state / "airflow"
+
+    @property
+    def socket(self) -> Path:
+        """Return the supervisor's control socket: in the temporary directory when the clone's path is too long."""
+        path = self.run / "supervisor.sock"
+        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        return Path(tempfile.gettempdir()) / f"marketplace-{self.identity}" / "supervisor.sock"
+
+    def log_file(self, part: str) -> Path:
+        """Return the log of one part, which holds what it writes to its output."""
+        return self.log / f"{part}.log"
+
+    def create(self) -> None:
+        """Make the directories. The state's is passable, since PostgreSQL may run as another user below it."""
+        for directory in (self.state, self.log, self.run, self.emulator, self.airflow_home):
+            directory.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o711)
+        for private in (self.log, self.run, self.emulator, self.airflow_home):
+            private.chmod(0o700)
+        self.socket.parent.mkdir(mode=0o700, exist_ok=True)
+        if self.socket.parent.stat().st_uid != os.getuid():
+            raise PermissionError(f"{self.socket.parent} belongs to another user: remove it or set TMPDIR.")
+
+
+def tool(environment: str, program: str) -> Path:
+    """Return a program of the Python environment `airflow` or `emulator` that bootstrap.sh made."""
+    return REPO / ".venv" / environment / "bin" / program

@@ -1,0 +1,345 @@
+"""The whole platform: start it, stop it, and say how each part is.
+
+`make up` and the tests' session fixture use the same class; the tests leave Airflow's processes out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from local import airflow, aws, emulator, envfile, ports, postgres
+from local import state as states
+from local.errors import LocalError
+from local.layout import REPO, Layout, tool
+from local.supervisor import PartDownError, Program, Status, Supervisor, end_leftovers, last_lines
+
+# Not unpaused by `make up`: it makes data without end.
+LEFT_PAUSED = {"generate_mock_data"}
+MIGRATIONS = REPO / "include" / "sql" / "store" / "migrations"
+PORTS = {"postgres": "postgres", "emulator": "emulator", "airflow-api-server": "airflow"}  # part → port's name
+
+
+def _silent(_text: str) -> None:
+    """Say nothing: the default of `Platform`."""
+
+
+class Platform:
+    """One platform in a directory of its own, below which everything it writes lies."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        with_airflow: bool = True,
+        durable: bool = True,
+        preferred_ports: dict[str, int] | None = None,
+        say: Callable[[str], None] = _silent,
+    ) -> None:
+        self.layout = layout
+        self.state = states.load(layout)
+        self.supervisor = Supervisor(layout)
+        self._with_airflow = with_airflow
+        self._durable = durable
+        self._preferred = preferred_ports or ports.PREFERRED
+        self._say = say
+
+    # What others need to know
+
+    @property
+    def endpoint(self) -> str:
+        """Return the emulator's URL."""
+        return emulator.endpoint(self.state)
+
+    @property
+    def api(self) -> airflow.Api:
+        """Return the client of Airflow's REST API."""
+        return airflow.Api(f"http://{ports.HOST}:{self.state.ports['airflow']}")
+
+    def store_url(self, role: str = "store_owner", database: str = "store") -> str:
+        """Return the address of the store, or of another database, for `role`."""
+        return postgres.url(self.state, role, database)
+
+    def public_environment(self) -> dict[str, str]:
+        """Return the variables of .local/env."""
+        return {
+            **aws.variables(self.endpoint),
+            **({"AIRFLOW_URL": self.api.url} if self._with_airflow else {}),
+            "STORE_URL": self.store_url(),
+            "LANDING_BUCKET": self.state.outputs["LandingBucket"],
+            **airflow.marketplace(self.state),
+        }
+
+    # Start
+
+    def up(self) -> None:
+        """Start what is not running, deploy what is not deployed, and wait until all is well. Idempotent."""
+        self.layout.create()
+        with self._alone():
+            self.state = states.load(self.layout)
+            self._choose_ports()
+            self._start_supervisor()
+            with ThreadPoolExecutor() as pool:
+                database = pool.submit(self._start_database)
+                cloud = pool.submit(self._start_emulator)
+                database.result()
+                cloud.result()
+            envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
+            if self._with_airflow:
+                self._start_airflow()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep a second start, stop or reset of the same platform out."""
+        with (self.layout.state / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise LocalError(
+                    f"Another make is starting or stopping this platform (process {lock.read().strip()}). Wait for it."
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    def _choose_ports(self) -> None:
+        """Keep the remembered ports of what runs; find free ones for the rest, and say so when they differ."""
+        running = {name for name, status in self.supervisor.statuses().items() if status.state == "RUNNING"}
+        if not running:
+            end_leftovers(self.layout)
+        before = dict(self.state.ports)
+        for part, name in PORTS.items():
+            if part in running or (name == "airflow" and not self._with_airflow):
+                continue
+            wanted = before.get(name) or self._preferred[name]
+            others = {port for other, port in self.state.ports.items() if other != name}
+            port = ports.choose(wanted, others)
+            if port != wanted:
+                self._say(f"Port {wanted} is taken: {part} listens on {port}")
+            self.state.ports[name] = port
+        if running and before != self.state.ports:
+            # The other parts were told the former port.
+            self.supervisor.shut_down()
+        states.save(self.layout, self.state)
+
+    def _programs(self) -> list[Program]:
+        launch = [sys.executable, "-m", "local.launch", str(self.layout.state)]
+        programs = [postgres.program(self.state), Program("emulator", [*launch, "emulator"], stop_seconds=15)]
+        if self._with_airflow:
+            programs += [Program(part, [*launch, part], stop_seconds=20) for part in airflow.PARTS]
+        return programs
+
+    def _start_supervisor(self) -> None:
+        if not self.state.postgres_home:
+            self.state.postgres_home = str(postgres.data_home(self.layout))
+            states.save(self.layout, self.state)
+        self.supervisor.ensure(self._programs(), "root" if os.geteuid() == 0 else "")
+
+    def _start(self, part: str) -> bool:
+        """Start a part unless it runs, and say whether it had crashed."""
+        crashed = self.supervisor.statuses()[part].crashed
+        if crashed:
+            log = self.layout.log_file(part)
+            self._say(f"{part} was down. The last lines of {log}:\n{last_lines(log)}")
+        return self.supervisor.start(part)
+
+    def _start_database(self) -> None:
+        if self.supervisor.statuses()["postgres"].state != "RUNNING":
+            postgres.create(self.layout, self.state)
+            postgres.configure(self.state, durable=self._durable)
+            self._start("postgres")
+        self.supervisor.wait("postgres", lambda: postgres.answers(self.state), 60)
+        postgres.create_roles_and_databases(self.state)
+        self._say(f"PostgreSQL on port {self.state.ports['postgres']}")
+        if self._with_airflow:
+            self._migrate_airflow()
+
+    def _start_emulator(self) -> None:
+        if self._start("emulator"):
+            self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
+        pid = self.supervisor.statuses()["emulator"].pid
+        if not ports.listens(pid, self.state.ports["emulator"]):
+            raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")
+        digest = emulator.stacks_digest(self.state)
+        absent = emulator.missing(self.state)
+        if absent and self.state.stacks_digest:
+            self._say(f"The emulator lost {', '.join(absent)}: deploying again")
+            self._restart_emulator(forget=True)
+        if absent or digest != self.state.stacks_digest:
+            self._deploy()
+            self.state.stacks_digest = digest
+            states.save(self.layout, self.state)
+            # It writes its state to disk only when it stops: so what was deployed outlives a kill.
+            self._restart_emulator(forget=False)
+            absent = emulator.missing(self.state)
+            if absent:
+                raise LocalError(f"The emulator lacks {', '.join(absent)} after a deployment: see `make logs PART=emulator`")
+        self._say(f"AWS emulator on port {self.state.ports['emulator']}")
+
+    def _restart_emulator(self, *, forget: bool) -> None:
+        self.supervisor.stop("emulator")
+        if forget:
+            emulator.forget_services(self.layout)
+        self.supervisor.start("emulator")
+        self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
+
+    def _deploy(self) -> None:
+        """Deploy the CloudFormation stacks, the same as on AWS, to the emulator."""
+        from infra.deploy import deploy
+
+        parameters = {
+            "Creator": "local",
+            "StoreHost": ports.HOST,
+            "StorePort": str(self.state.ports["postgres"]),
+            "StoreOwnerPassword": self.state.passwords["store_owner"],
+            "StoreWriterPassword": self.state.passwords["store_writer"],
+            "StoreReaderPassword": self.state.passwords["store_reader"],
+        }
+        with aws.environment(aws.variables(self.endpoint)):
+            self.state.outputs = deploy("local", parameters)
+
+    def _migrate_airflow(self) -> None:
+        version = airflow.version()
+        if self.state.airflow_database == version:
+            return
+        self._say("Airflow's metadata database: migrating (about 15 s, once)")
+        log = self.layout.log_file("airflow-migrate")
+        with log.open("w") as output:
+            migrated = subprocess.run(
+                [tool("airflow", "airflow"), "db", "migrate"],
+                env=aws.cleaned(os.environ) | airflow.database(self.layout, self.state),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if migrated.returncode != 0:
+            raise LocalError(f"`airflow db migrate` failed. The last lines of {log}:\n{last_lines(log)}")
+        self.state.airflow_database = version
+        states.save(self.layout, self.state)
+
+    def _start_airflow(self) -> None:
+        started = [part for part in airflow.PARTS if self._start(part)]
+        if started or not self.api.healthy():
+            self._say("Airflow: starting")
+            for part in airflow.PARTS:
+                self.supervisor.wait(part, lambda part=part: self._runs(part), 30)
+            self._wait_healthy()
+        self._say(f"Airflow on {self.api.url}")
+        self._migrate_store()
+        self._unpause()
+
+    def _runs(self, part: str) -> bool:
+        return self.supervisor.statuses()[part].state == "RUNNING"
+
+    def _wait_healthy(self, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.api.healthy():
+            self.require_running()
+            if time.monotonic() > deadline:
+                raise PartDownError(self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s")
+            time.sleep(0.3)
+
+    def require_running(self) -> None:
+        """Raise PartDownError when a part is down, naming it with its log's last lines."""
+        statuses = self.supervisor.statuses()
+        if not statuses:
+            raise LocalError("The platform is not running: make up")
+        for status in statuses.values():
+            if status.state not in ("RUNNING", "STARTING"):
+                raise PartDownError(self.layout, status.name, "is down")
+
+    def _wait_for_dag(self, dag_id: str, seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while dag_id not in self.api.dags():
+            self.require_running()
+            if time.monotonic() > deadline:
+                errors = "\n".join(f"{file}:\n{trace}" for file, trace in self.api.import_errors().items())
+                raise LocalError(f"Airflow has not found the DAG {dag_id} after {seconds:.0f} s. {errors}")
+            time.sleep(0.3)
+
+    def _migrate_store(self) -> None:
+        """Bring the store's schema to its head by the DAG that does it everywhere, when there is anything new."""
+        digest = _digest(MIGRATIONS)
+        if digest == self.state.store_digest:
+            return
+        self._wait_for_dag("migrate")
+        self.api.unpause("migrate")
+        run_id = self.api.trigger("migrate")
+        self._say("The store's schema: DAG migrate")
+        self.api.wait("migrate", run_id, 180)
+        self.state.store_digest = digest
+        states.save(self.layout, self.state)
+
+    def _unpause(self) -> None:
+        """Unpause each DAG once. One that a person paused afterwards stays paused."""
+        for dag_id, paused in self.api.dags().items():
+            if dag_id in LEFT_PAUSED or dag_id in self.state.unpaused:
+                continue
+            if paused:
+                self.api.unpause(dag_id)
+            self.state.unpaused.append(dag_id)
+        states.save(self.layout, self.state)
+
+    # Stop
+
+    def down(self) -> None:
+        """Stop everything. Data stays."""
+        if not self.layout.state.exists():
+            return
+        with self._alone():
+            self.supervisor.shut_down()
+            shutil.rmtree(self.layout.socket.parent if self.layout.socket.parent != self.layout.run else "", ignore_errors=True)
+
+    def reset(self) -> None:
+        """Stop everything and delete all data and settings of this platform. What bootstrap.sh installed stays."""
+        self.down()
+        postgres.remove(self.state)
+        for path in self.layout.state.iterdir() if self.layout.state.exists() else ():
+            if path.name in ("tools", "log"):
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    # Look
+
+    def statuses(self) -> dict[str, Status]:
+        """Return every part as the supervisor sees it; none when the platform is down."""
+        return self.supervisor.statuses()
+
+    def health(self) -> dict[str, str]:
+        """Return for each part `healthy`, or in a few words what is wrong with it."""
+        statuses = self.statuses()
+        health = {
+            name: "healthy" if status.state == "RUNNING" else status.state.lower() for name, status in statuses.items()
+        }
+        if health["postgres"] == "healthy" and not postgres.answers(self.state):
+            health["postgres"] = "does not answer"
+        if health["emulator"] == "healthy":
+            if not emulator.answers(self.state):
+                health["emulator"] = "does not answer"
+            elif absent := emulator.missing(self.state):
+                health["emulator"] = f"lacks {', '.join(absent)}"
+        if self._with_airflow:
+            reported = self.api.health()
+            for part, name in airflow.HEALTH.items():
+                if health[part] == "healthy" and reported.get(name) != "healthy":
+                    health[part] = reported.get(name) or "does not answer"
+        return health
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".py", ".sql", ".ini"):
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

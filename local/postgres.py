@@ -1,0 +1,194 @@
+"""The PostgreSQL server: its data directory, its configuration, and its roles and databases."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local import pgbin
+from local.errors import LocalError
+from local.layout import REPO, Layout
+from local.ports import HOST
+from local.state import State
+from local.supervisor import Program
+
+SERVER_USER = "postgres"  # PostgreSQL refuses to run as root
+SUPERUSER = "postgres"
+DATABASES = {"store": "store_owner", "warehouse": "postgres", "airflow": "airflow"}
+STORE_BOOTSTRAP = REPO / "include" / "sql" / "store" / "bootstrap.sql"
+
+
+def server_user() -> str:
+    """Return the user that the server must run as when this is root, else an empty string."""
+    if os.geteuid() != 0:
+        return ""
+    try:
+        pwd.getpwnam(SERVER_USER)
+    except KeyError:
+        raise LocalError(f"There is no user {SERVER_USER} to run PostgreSQL as: run make as an ordinary user.") from None
+    return SERVER_USER
+
+
+def _reaches(user: str, directory: Path) -> bool:
+    """Tell whether `user` may pass through `directory`."""
+    probe = subprocess.run(
+        ["test", "-x", str(directory)], user=user, group=user, extra_groups=[], cwd="/", env={"PATH": os.defpath},
+        check=False,
+    )  # fmt: skip
+    return probe.returncode == 0
+
+
+def data_home(layout: Layout) -> Path:
+    """Return the directory that holds the server's data.
+
+    It is .local/postgres, or /var/lib/marketplace-HASH where the server's user cannot reach the clone, as under a
+    home directory of mode 700.
+    """
+    user = server_user()
+    if not user or _reaches(user, layout.state):
+        return layout.postgres_home
+    return Path("/var/lib") / f"marketplace-{layout.identity}"
+
+
+def data_directory(state: State) -> Path:
+    """Return the server's data directory."""
+    return Path(state.postgres_home) / "data"
+
+
+def program(state: State) -> Program:
+    """Return how the supervisor runs the server: an interrupt is its fast shutdown."""
+    return Program(
+        "postgres",
+        [str(pgbin.find() / "postgres"), "-D", str(data_directory(state))],
+        user=server_user(),
+        stop_signal="INT",
+        stop_seconds=30,
+        stop_group=False,
+    )
+
+
+def create(layout: Layout, state: State) -> None:
+    """Make the data directory unless it is there. An interruption leaves nothing that looks like one."""
+    home = Path(state.postgres_home)
+    data = data_directory(state)
+    if data.exists():
+        return
+    user = server_user()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = home / "data.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with tempfile.NamedTemporaryFile("w", prefix="marketplace-") as password_file:
+        password_file.write(state.passwords[SUPERUSER])
+        password_file.flush()
+        if user:
+            shutil.chown(home, user, user)
+            shutil.chown(password_file.name, user, user)
+        made = subprocess.run(
+            [
+                pgbin.find() / "initdb", "--pgdata", unfinished, "--username", SUPERUSER, "--encoding", "UTF8",
+                "--locale", "C.UTF-8" if os.uname().sysname == "Linux" else "en_US.UTF-8", "--no-sync",
+                "--auth-host", "scram-sha-256", "--auth-local", "reject", "--pwfile", password_file.name,
+            ],
+            user=user or None, group=user or None, extra_groups=[] if user else None, cwd="/",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    if made.returncode != 0:
+        raise LocalError(f"PostgreSQL's data directory {data} could not be made:\n{made.stderr}")
+    unfinished.rename(data)
+
+
+def configure(state: State, *, durable: bool) -> None:
+    """Write postgresql.conf. Without `durable` a crash of the machine may lose data: for tests only."""
+    switch = "on" if durable else "off"
+    settings = {
+        "listen_addresses": HOST,
+        "port": str(state.ports["postgres"]),
+        "unix_socket_directories": "",
+        "max_connections": "200",
+        "shared_buffers": "256MB",
+        "max_wal_size": "2GB",
+        "fsync": switch,
+        "full_page_writes": switch,
+        "synchronous_commit": switch,
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_line_prefix": "%m [%p] %u@%d ",
+        "password_encryption": "scram-sha-256",
+    }
+    path = data_directory(state) / "postgresql.conf"
+    path.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
+
+
+def connect(state: State, database: str = "postgres", role: str = SUPERUSER) -> psycopg.Connection:
+    """Return an autocommitting connection of `role` to `database`."""
+    return psycopg.connect(
+        host=HOST, port=state.ports["postgres"], dbname=database, user=role, password=state.passwords[role],
+        autocommit=True, connect_timeout=5,
+    )  # fmt: skip
+
+
+def url(state: State, role: str, database: str, scheme: str = "postgresql") -> str:
+    """Return the address of `database` for `role`, with its password."""
+    return f"{scheme}://{role}:{state.passwords[role]}@{HOST}:{state.ports['postgres']}/{database}"
+
+
+def answers(state: State) -> bool:
+    """Tell whether our own server takes connections; raise LocalError when the port belongs to another one."""
+    try:
+        with connect(state) as connection:
+            row = connection.execute("show data_directory").fetchone()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise LocalError(f"Port {state.ports['postgres']} belongs to a PostgreSQL that is not this one.") from None
+        return False
+    found = row[0] if row else ""
+    if Path(found).resolve() != data_directory(state).resolve():
+        raise LocalError(f"Port {state.ports['postgres']} belongs to the PostgreSQL of {found}, not to this one.")
+    return True
+
+
+def create_roles_and_databases(state: State) -> None:
+    """Bring roles, passwords, databases and what the store needs of a superuser to what they must be."""
+    with connect(state) as connection:
+        for role in state.passwords:
+            if role == SUPERUSER:
+                continue
+            name = sql.Identifier(role)
+            if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("create role {} login").format(name))
+            # The verifier, not the password: statements may end up in the server's log.
+            verifier = connection.pgconn.encrypt_password(
+                state.passwords[role].encode(), role.encode(), b"scram-sha-256"
+            ).decode()
+            connection.execute(sql.SQL("alter role {} password {}").format(name, sql.Literal(verifier)))
+        for database, owner in DATABASES.items():
+            if not connection.execute("select 1 from pg_database where datname = %s", [database]).fetchone():
+                create_database(connection, database, owner)
+    prepare_store(state, "store")
+
+
+def create_database(connection: psycopg.Connection, database: str, owner: str, template: str = "template0") -> None:
+    """Create `database` as a copy of `template`."""
+    statement = sql.SQL("create database {} owner {} template {}").format(
+        sql.Identifier(database), sql.Identifier(owner), sql.Identifier(template)
+    )
+    connection.execute(statement)
+
+
+def prepare_store(state: State, database: str) -> None:
+    """Run include/sql/store/bootstrap.sql in `database`: what only a superuser may do, before the migrations."""
+    with connect(state, database) as connection:
+        connection.execute(STORE_BOOTSTRAP.read_text())
+
+
+def remove(state: State) -> None:
+    """Delete the data directory, wherever it lies."""
+    if state.postgres_home:
+        shutil.rmtree(state.postgres_home, ignore_errors=False)

@@ -1,0 +1,44 @@
+"""What a platform remembers between starts: its ports, its generated passwords and what was done once."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+
+from local import envfile
+from local.layout import Layout
+
+ROLES = ("postgres", "store_owner", "store_writer", "store_reader", "airflow")
+
+
+def _password() -> str:
+    return secrets.token_hex(16)
+
+
+@dataclass
+class State:
+    """Kept in .local/state.json, mode 600."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=lambda: {role: _password() for role in ROLES})
+    jwt_secret: str = field(default_factory=lambda: secrets.token_hex(32))
+    fernet_key: str = field(default_factory=lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    postgres_home: str = ""  # where PostgreSQL's data lies
+    outputs: dict[str, str] = field(default_factory=dict)  # of the CloudFormation stacks
+    stacks_digest: str = ""  # of the templates and configuration that were deployed last
+    airflow_database: str = ""  # the Airflow version that the metadata database was migrated to
+    store_digest: str = ""  # of the migrations that the DAG `migrate` applied last
+    unpaused: list[str] = field(default_factory=list)  # DAGs that were unpaused once: a person's pause stays
+
+
+def load(layout: Layout) -> State:
+    """Return the remembered state, or a new one with fresh passwords."""
+    path = layout.state / "state.json"
+    return State(**json.loads(path.read_text())) if path.exists() else State()
+
+
+def save(layout: Layout, state: State) -> None:
+    """Write the state in one step, so that an interruption leaves the former one."""
+    envfile.write_private(layout.state / "state.json", json.dumps(asdict(state), indent=2) + "\n")

@@ -1,0 +1,259 @@
+"""One supervisord a platform: it starts the parts, and a part that crashed stays down until `make up`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from local import aws, envfile
+from local.errors import LocalError
+from local.layout import REPO, Layout
+
+MARKER = "MARKETPLACE_PLATFORM"  # every process of a platform carries its state directory in this variable
+DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
+LOG_LINES = 12
+
+
+@dataclass(frozen=True)
+class Program:
+    """One part: its name, its command line, and how it wants to be stopped."""
+
+    name: str
+    command: list[str]
+    user: str = ""
+    stop_signal: str = "TERM"
+    stop_seconds: int = 10
+    stop_group: bool = True
+
+
+@dataclass(frozen=True)
+class Status:
+    """One part as the supervisor sees it."""
+
+    name: str
+    state: str  # RUNNING, STARTING, STOPPING, or one of DOWN
+    pid: int
+    since: float  # seconds since the epoch of the last start, 0 if never
+    exit_status: int
+
+    @property
+    def crashed(self) -> bool:
+        """Tell whether it went down by itself."""
+        return self.state in DOWN - {"STOPPED"}
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def configuration(layout: Layout, programs: list[Program], user: str) -> str:
+    """Return supervisord's configuration. It holds no secret: parts fetch theirs when they start (local.launch)."""
+    sections = [
+        "[unix_http_server]",
+        f"file = {_escape(str(layout.socket))}",
+        "chmod = 0700",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+        "[supervisord]",
+        f"identifier = {_escape(str(layout.state))}",
+        f"pidfile = {_escape(str(layout.run / 'supervisord.pid'))}",
+        f"logfile = {_escape(str(layout.log_file('supervisord')))}",
+        f"childlogdir = {_escape(str(layout.log))}",
+        f"directory = {_escape(str(REPO))}",
+        *([f"user = {user}"] if user else []),
+    ]
+    for program in programs:
+        sections += [
+            f"[program:{program.name}]",
+            f"command = {_escape(shlex.join(program.command))}",
+            *([f"user = {program.user}"] if program.user else []),
+            "autostart = false",
+            "autorestart = false",
+            "startretries = 0",
+            "startsecs = 1",
+            f"stopsignal = {program.stop_signal}",
+            f"stopwaitsecs = {program.stop_seconds}",
+            f"stopasgroup = {str(program.stop_group).lower()}",
+            "killasgroup = true",
+            "redirect_stderr = true",
+            f"stdout_logfile = {_escape(str(layout.log_file(program.name)))}",
+            "stdout_logfile_maxbytes = 10MB",
+            "stdout_logfile_backups = 1",
+        ]
+    return "\n".join(sections) + "\n"
+
+
+def last_lines(path: Path, count: int = LOG_LINES) -> str:
+    """Return the last lines of a log, indented, or a word that there are none."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = text.rstrip().splitlines()[-count:]
+    return "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+
+
+class PartDownError(LocalError):
+    """A part of the platform is not running: names it, with its log's last lines."""
+
+    def __init__(self, layout: Layout, part: str, what: str) -> None:
+        log = layout.log_file(part)
+        super().__init__(
+            f"{part} {what}. The last lines of {log}:\n{last_lines(log)}\n"
+            f"When the cause is gone, `make up` starts it again; `make logs PART={part}` shows more."
+        )
+
+
+class Supervisor:
+    """Speaks to the supervisord of one platform."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        transport = SupervisorTransport(None, None, serverurl=f"unix://{self._layout.socket}")
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
+
+    def is_running(self) -> bool:
+        """Tell whether this platform's supervisord answers."""
+        try:
+            return bool(self._call("getIdentification") == str(self._layout.state))
+        except OSError:
+            return False
+
+    def ensure(self, programs: list[Program], user: str) -> None:
+        """Start supervisord unless it runs with these programs already. It starts no part by itself."""
+        text = configuration(self._layout, programs, user)
+        path = self._layout.run / "supervisord.conf"
+        if self.is_running():
+            if path.read_text() == text:
+                return
+            self.shut_down()
+        end_leftovers(self._layout)
+        envfile.write_private(path, text)
+        environment = aws.cleaned(os.environ) | {MARKER: str(self._layout.state), "PYTHONUNBUFFERED": "1"}
+        # setproctitle would overwrite the environment that the marker is read from.
+        environment["SPT_NOENV"] = "1"
+        started = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)],
+            env=environment,
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,
+        )
+        if started.returncode != 0:
+            raise LocalError(f"The supervisor did not start: {started.stderr or started.stdout}")
+        wait_until(self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log")
+
+    def statuses(self) -> dict[str, Status]:
+        """Return all parts by name, in the order of the configuration; none when no supervisord runs."""
+        try:
+            answers = self._call("getAllProcessInfo")
+        except OSError:
+            return {}
+        return {
+            answer["name"]: Status(
+                answer["name"], answer["statename"], answer["pid"], answer["start"], answer["exitstatus"]
+            )
+            for answer in answers
+        }
+
+    def start(self, part: str) -> bool:
+        """Start a part unless it runs; return whether it had to be started."""
+        status = self.statuses()[part]
+        if status.state not in DOWN:
+            return False
+        self._call("startProcess", part, False)
+        return True
+
+    def stop(self, part: str) -> None:
+        """Stop a part and wait until it has ended."""
+        if self.statuses()[part].state not in DOWN:
+            self._call("stopProcess", part, True)
+
+    def wait(self, part: str, ready: Callable[[], bool], seconds: float) -> None:
+        """Wait until `ready`; raise PartDownError when the part goes down first or takes longer than `seconds`."""
+
+        def ready_or_down() -> bool:
+            if self.statuses()[part].state in DOWN:
+                raise PartDownError(self._layout, part, "went down while it started")
+            return ready()
+
+        wait_until(
+            ready_or_down, seconds, lambda: str(PartDownError(self._layout, part, f"is not ready after {seconds:.0f} s"))
+        )
+
+    def shut_down(self) -> None:
+        """Stop every part and supervisord itself; nothing of the platform runs afterwards."""
+        if self.is_running():
+            ours = _family(self._layout)
+            self._call("shutdown")
+            _gone, alive = psutil.wait_procs(ours, timeout=45)
+            for process in alive:
+                _kill(process)
+            psutil.wait_procs(alive, timeout=10)
+        end_leftovers(self._layout)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, message: Callable[[], str]) -> None:
+    """Return as soon as `condition` holds; raise LocalError with `message` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LocalError(message())
+        time.sleep(0.1)
+
+
+def _family(layout: Layout) -> list[psutil.Process]:
+    """Return supervisord and all its descendants."""
+    try:
+        supervisord = psutil.Process(int((layout.run / "supervisord.pid").read_text()))
+        return [supervisord, *supervisord.children(recursive=True)]
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return []
+
+
+def _kill(process: psutil.Process) -> None:
+    try:
+        process.kill()
+    except psutil.NoSuchProcess:
+        pass
+
+
+def leftovers(layout: Layout) -> list[psutil.Process]:
+    """Return the processes that carry this platform's marker: children outlive a supervisord that was killed."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def end_leftovers(layout: Layout) -> None:
+    """End what an interrupted or killed supervisord left behind, PostgreSQL by its own fast shutdown."""
+    processes = leftovers(layout)
+    for process in processes:
+        try:
+            process.send_signal(2 if process.name() == "postgres" else 15)
+        except psutil.NoSuchProcess:
+            continue
+    _gone, alive = psutil.wait_procs(processes, timeout=15)
+    for process in alive:
+        _kill(process)
+    _gone, alive = psutil.wait_procs(alive, timeout=10)
+    if alive:
+        raise LocalError(f"These processes do not end: {', '.join(str(process.pid) for process in alive)}")

@@ -1,0 +1,53 @@
+"""Put CSV files into the landing bucket, under the dataset that their header names."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from marketplace.contracts import HeaderError, dataset_for_header, load_contracts
+
+from local.errors import LocalError
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """One object as it was put: its dataset, its key and the version that the bucket gave it."""
+
+    dataset: str
+    key: str
+    version_id: str
+
+
+def choose_dataset(path: Path, dataset: str = "") -> str:
+    """Return `dataset` when one is named, else the one whose columns the file's header has, in whatever order.
+
+    Raises LocalError when there is no such file, no such dataset, or no dataset with such a header.
+    """
+    contracts = load_contracts()
+    if dataset and dataset not in contracts:
+        raise LocalError(f"There is no dataset {dataset}: the datasets are {', '.join(contracts)}.")
+    if not path.is_file():
+        raise LocalError(f"{path} is not a file.")
+    if dataset:
+        return dataset
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        header = next(csv.reader(file), [])
+    try:
+        return dataset_for_header(header)
+    except HeaderError as error:
+        headers = "\n".join(f"    {name}: {','.join(contract.header)}" for name, contract in contracts.items())
+        raise LocalError(
+            f"{path}: {error}\nThe headers are, in any order of columns:\n{headers}\n"
+            "To upload the file all the same, name its dataset: make upload FILES=… DATASET=…"
+        ) from None
+
+
+def upload(s3: Any, bucket: str, path: Path, dataset: str) -> Uploaded:
+    """Put one file at landing/DATASET/NAME."""
+    key = f"landing/{dataset}/{path.name}"
+    with path.open("rb") as body:
+        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return Uploaded(dataset, key, answer["VersionId"])
