@@ -109,7 +109,7 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
         [(head.line_no, p.column, p.kind, p.detail) for p in header.problems],
     )  # fmt: skip
     _stage_records(connection, contract, load, header.names, records, stage, issues, account)
-    _lock(connection, contract)
+    lock(connection, contract)
     _apply(connection, contract, load, stage, issues, account)
     return account
 
@@ -190,7 +190,7 @@ def _copy(
             copy.write_row(row)
 
 
-def _lock(connection: Connection, contract: Contract) -> None:
+def lock(connection: Connection, contract: Contract) -> None:
     """Wait until no other load writes this dataset, nor what it refers to; held to the transaction's end.
 
     Locks are taken in the order of the datasets' names by everybody, so that no two loads wait for each other.

@@ -1,0 +1,113 @@
+"""
+### What it does
+Loads the CSV files that wait under `landing/DATASET/` into the store: validates each row by its dataset's contract,
+resolves references, keeps what it cannot accept as data (rejected or held, with the reason), and writes an account of
+every file into `ops.load`. Then it moves the files to `archive/`, or to `rejected/` when a file is wrong as a whole.
+
+### Starts
+Within seconds of a file's arrival (S3 tells the landing queue), and every 15 minutes in case a message was lost.
+
+### Reads
+`landing/`, and for a reload `archive/`
+
+### Writes
+`store.*`, `ops.load`, `ops.rejected_row`, `ops.held_row`, `ops.issue`; announces each table that really changed.
+
+### Running it again
+Changes nothing: a file version is loaded once, and a file with the same rows leaves them as they are. Files count in
+the order in which they were put, in whatever order they are loaded. To read archived files again, for example after a
+contract was corrected, trigger it with *reload_from* and *reload_to*.
+
+### Not guaranteed
+A load is one transaction, so a file shows all at once or not at all, but two files do not show at the same moment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task, task_group
+
+from marketplace import assets, settings
+from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
+
+# The longest file decides; a statement that runs longer is stopped with its task.
+LOAD_TIMEOUT = timedelta(hours=2)
+SHORT_TIMEOUT = timedelta(minutes=10)
+
+
+@dag(
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[assets.landing()]
+    ),
+    catchup=False,
+    max_active_runs=4,
+    dagrun_timeout=timedelta(hours=6),
+    default_args={
+        "owner": "data-platform",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "execution_timeout": SHORT_TIMEOUT,
+    },
+    tags=["ingest", "store"],
+    params={
+        "max_files": Param(500, type="integer", minimum=1, maximum=500, description="At most so many files a run"),
+        "retry_failed": Param(
+            False, type="boolean", description="Try the files again that failed too often and wait for a person"
+        ),
+        "reload_from": Param(
+            None, type=["null", "string"], format="date-time", description="Reload archived files put from then on"
+        ),
+        "reload_to": Param(
+            None, type=["null", "string"], format="date-time", description="... and before then (default: now)"
+        ),
+    },
+)
+def ingest_files() -> None:
+    @task
+    def claim_files(params: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
+        """Claim what waits in landing/ and, if asked, the archived files to reload; the oldest first."""
+        from marketplace.ingest import tasks
+
+        return tasks.claim(params, run_id, SHORT_TIMEOUT)
+
+    @task(trigger_rule="all_done", execution_timeout=LOAD_TIMEOUT)
+    def retry_held_rows(run_id: str) -> list[dict[str, Any]]:
+        """Load the held rows again whose reference can be resolved by now; the result is an account a file."""
+        from marketplace.ingest import tasks
+
+        return tasks.retry_held_rows(run_id, LOAD_TIMEOUT)
+
+    @task(trigger_rule="all_done", outlets=[assets.INGESTED])
+    def publish_assets(run_id: str, params: dict[str, Any], outlet_events: Any) -> list[str]:
+        """Announce the tables that this run has changed, and come again when files are left."""
+        from marketplace.ingest import tasks
+
+        return tasks.publish_assets(run_id, params, outlet_events, SHORT_TIMEOUT)
+
+    retried = retry_held_rows()
+    retried >> publish_assets()
+
+    @task_group
+    def file(claim: dict[str, Any]) -> None:
+        @task(map_index_template="{{ file }}", execution_timeout=LOAD_TIMEOUT)
+        def load(claim: dict[str, Any], run_id: str) -> dict[str, Any]:
+            """Load one file in one transaction; the result is its account."""
+            from marketplace.ingest import tasks
+
+            return tasks.load(claim, run_id, LOAD_TIMEOUT)
+
+        loaded = load(claim)
+        archive = ArchiveObjectOperator(task_id="archive", bucket=settings.landing_bucket(), loaded=loaded)
+        delete = DeleteObjectVersionOperator(task_id="delete", bucket=settings.landing_bucket(), loaded=loaded)
+        archive >> delete
+        # Held rows need not wait until the files have moved.
+        loaded >> retried
+
+    file.expand(claim=claim_files())
+
+
+ingest_files()

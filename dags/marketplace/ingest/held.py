@@ -1,0 +1,79 @@
+"""Trying held rows again: what no reference resolved when its file was loaded may be resolved by a later file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from marketplace.contracts import load_contracts
+from marketplace.ingest import ledger
+from marketplace.ingest.ledger import Account, Connection, Load, execute
+from marketplace.ingest.load import describe, load_records, lock
+from marketplace.ingest.records import Record, parse_record
+from marketplace.store import has_query, query
+
+log = logging.getLogger(__name__)
+
+
+def retry_held_rows(connection: Connection, run: str) -> list[tuple[Load, Account]]:
+    """Load again every held row whose reference can be resolved by now; returns a load and its account a file.
+
+    Each file's rows are a load of their own (kind `retry`) in a transaction of their own, under their original line
+    numbers and in the order of their file. A row that now waits for another reference is held anew by that load.
+    """
+    resolvable = _resolvable()
+    done: list[tuple[Load, Account]] = []
+    # A resolved row may bring what another dataset's held row names, and so on through the datasets, never further.
+    for _ in load_contracts():
+        files = execute(connection, "held/files_to_retry.sql", {}, resolvable=resolvable).fetchall()
+        connection.commit()
+        retried = [_retry(connection, run, resolvable, **file) for file in files]
+        done += [one for one in retried if one is not None]
+        if not files:
+            break
+    return done
+
+
+def _resolvable() -> sql.Composable:
+    """Return the query of all held rows whose reference resolves: each dataset's SQL knows of its own."""
+    paths = [f"ingest/{dataset}/resolves.sql" for dataset in load_contracts()]
+    return sql.SQL(" union all ").join(query(path) for path in paths if has_query(path))
+
+
+def _retry(
+    connection: Connection,
+    run: str,
+    resolvable: sql.Composable,
+    *,
+    dataset: str,
+    file_load_id: int,
+    header: Sequence[str],
+    **_order: Any,
+) -> tuple[Load, Account] | None:
+    contract = load_contracts()[dataset]
+    with connection.transaction():
+        # Before the rows are taken: a second run that waits here finds them resolved, and nothing to do.
+        lock(connection, contract)
+        parameters = {"run": run, "file_load_id": file_load_id, "lease_s": ledger.LEASE_S}
+        row = execute(connection, "ledger/enter_retry.sql", parameters).fetchone()
+        assert row is not None, f"the ledger holds load {file_load_id}: its rows refer to it"
+        load = Load(**row)
+        taken = {"load_id": load.load_id, "file_load_id": file_load_id, "header": list(header)}
+        if execute(connection, "held/take_rows.sql", taken, resolvable=resolvable).rowcount == 0:
+            raise psycopg.Rollback
+        rows = execute(connection, "held/taken_rows.sql", {"load_id": load.load_id}).fetchall()
+        account = load_records(connection, contract, load, _records(header, rows))
+        ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
+        log.info("%s", describe(load, account))
+        return load, account
+    return None
+
+
+def _records(header: Sequence[str], rows: list[dict[str, Any]]) -> Iterator[Record]:
+    yield Record(1, ",".join(header), list(header))
+    for row in rows:
+        yield Record(row["line_no"], row["raw"], parse_record(row["raw"]))

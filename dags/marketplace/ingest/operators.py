@@ -1,0 +1,78 @@
+"""The operators that move a loaded object out of landing/: what a task adds to the provider's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator, S3DeleteObjectsOperator
+from airflow.sdk.exceptions import AirflowSkipException
+from botocore.exceptions import ClientError
+
+# CopyObject takes no more in one request (S3 user guide, "Copying objects").
+COPY_LIMIT_BYTES = 5 * 1024**3
+GONE = {"404", "NoSuchKey", "NoSuchVersion"}
+
+
+class ArchiveObjectOperator(S3CopyObjectOperator):
+    """Copies the object version that a load has read to where it is kept, in parts when it is above 5 GB.
+
+    `loaded` is the result of marketplace.ingest.load.load_file. Skips what lies in the archive already (a reload).
+    Run again after the object was moved, it finds the copy and is content.
+    """
+
+    template_fields: Sequence[str] = ("loaded",)
+
+    def __init__(self, *, bucket: str, loaded: Any, **kwargs: Any) -> None:
+        super().__init__(source_bucket_key="", dest_bucket_key="", **kwargs)
+        self.source_bucket_name = self.dest_bucket_name = bucket
+        self.loaded = loaded
+
+    def execute(self, context: Any) -> None:
+        """Copy the object; raises what S3 raises."""
+        if self.loaded["destination_key"] is None:
+            raise AirflowSkipException("The file lies in the archive already.")
+        self.source_bucket_key = self.loaded["source_key"]
+        self.source_version_id = self.loaded["version_id"]
+        self.dest_bucket_key = self.loaded["destination_key"]
+        try:
+            if self.loaded["size_bytes"] > COPY_LIMIT_BYTES:
+                self._copy_in_parts()
+            else:
+                super().execute(context)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in GONE or not self._is_copied():
+                raise
+            self.log.info("%s was moved before.", self.source_bucket_key)
+
+    def _copy_in_parts(self) -> None:
+        source = {
+            "Bucket": self.source_bucket_name,
+            "Key": self.source_bucket_key,
+            "VersionId": self.source_version_id,
+        }
+        self.hook.conn.copy(source, self.dest_bucket_name, self.dest_bucket_key)
+
+    def _is_copied(self) -> bool:
+        return bool(self.hook.check_for_key(self.dest_bucket_key, self.dest_bucket_name))
+
+
+class DeleteObjectVersionOperator(S3DeleteObjectsOperator):
+    """Deletes exactly the object version that a load has read.
+
+    A newer version that was put under the same key meanwhile stays, and is a file of its own: deleting by key alone
+    would hide it.
+    """
+
+    template_fields: Sequence[str] = ("loaded",)
+
+    def __init__(self, *, bucket: str, loaded: Any, **kwargs: Any) -> None:
+        super().__init__(bucket=bucket, keys=[], **kwargs)
+        self.loaded = loaded
+
+    def execute(self, context: Any) -> None:
+        """Delete the version; deleting it twice is no error. Raises RuntimeError when S3 refuses."""
+        version = {"Key": self.loaded["source_key"], "VersionId": self.loaded["version_id"]}
+        response = self.hook.conn.delete_objects(Bucket=self.bucket, Delete={"Objects": [version]})
+        if errors := response.get("Errors"):
+            raise RuntimeError(f"S3 did not delete {version} from {self.bucket}: {errors}")

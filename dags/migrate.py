@@ -1,0 +1,69 @@
+"""
+### What it does
+Brings the store's schema to the newest migration, and checks that it is there.
+
+### Starts
+By hand, and by every deployment; never on a schedule.
+
+### Reads
+`include/sql/store/migrations`
+
+### Writes
+All schemas of the store, as role `store_owner`, in one transaction under an advisory lock.
+
+### Running it again
+Changes nothing when the store is at the newest migration.
+
+### Not guaranteed
+There is no way back: a migration is corrected by the next one.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag, task
+
+STATEMENT_TIMEOUT = timedelta(minutes=30)
+
+
+@dag(
+    doc_md=__doc__,
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    default_args={
+        "owner": "data-platform",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=15),
+        "execution_timeout": STATEMENT_TIMEOUT,
+    },
+    tags=["operations", "store"],
+)
+def migrate() -> None:
+    @task
+    def migrate_store() -> str:
+        """Run the migrations that the store lacks; returns the revision it is at."""
+        from sqlalchemy import create_engine
+
+        from marketplace import connections, store
+
+        engine = create_engine("postgresql+psycopg://", creator=connections.store("owner", STATEMENT_TIMEOUT))
+        with engine.connect() as connection:
+            return store.migrate(connection)
+
+    @task
+    def check_store(revision: str) -> None:
+        """Check that another role sees the schema at that revision."""
+        from marketplace import connections
+
+        with connections.store("writer", STATEMENT_TIMEOUT)() as connection:
+            found = connection.execute("select version_num from public.alembic_version").fetchall()
+        if found != [(revision,)]:
+            raise RuntimeError(f"The writer finds the store at {found}, not at {revision}.")
+
+    check_store(migrate_store())
+
+
+migrate()
