@@ -106,7 +106,7 @@ def _day(text: str, order: DateOrder, kind: str, years: range) -> tuple[date, st
     try:
         return date(year, month, day), warning, note
     except ValueError as error:
-        raise Invalid(kind, f"no such day, {error}") from error
+        raise Invalid(kind, "there is no such day") from error
 
 
 def _check_year(year: int, years: range) -> None:
@@ -116,7 +116,7 @@ def _check_year(year: int, years: range) -> None:
 
 def _check_clock(match: re.Match[str], kind: str) -> None:
     if int(match["hour"]) > 23 or int(match["minute"]) > 59 or int(match["second"] or 0) > 59:
-        raise Invalid(kind, "no such time of day, it is 00:00:00 to 23:59:59")
+        raise Invalid(kind, "there is no such time of day")
 
 
 def _offset(zone: str | None, kind: str) -> timedelta:
@@ -127,5 +127,5 @@ def _offset(zone: str | None, kind: str) -> timedelta:
     hours, minutes = int(digits[:2]), int(digits[2:])
     offset = timedelta(hours=hours, minutes=minutes)
     if minutes > 59 or offset > _WIDEST_OFFSET:
-        raise Invalid(kind, "no such offset from UTC, it is -14:00 to +14:00")
+        raise Invalid(kind, "there is no such offset from UTC")
     return -offset if zone[0] == "-" else offset
