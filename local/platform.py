@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,17 +14,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 from local import airflow, aws, emulator, envfile, ports, postgres
 from local import state as states
 from local.errors import LocalError
-from local.layout import REPO, Layout, tool
+from local.layout import Layout, tool
 from local.supervisor import PartDownError, Program, Status, Supervisor, end_leftovers, last_lines
 
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
-MIGRATIONS = REPO / "include" / "sql" / "store" / "migrations"
 PORTS = {"postgres": "postgres", "emulator": "emulator", "airflow-api-server": "airflow"}  # part → port's name
 
 
@@ -270,16 +267,13 @@ class Platform:
 
     def _migrate_store(self) -> None:
         """Bring the store's schema to its head by the DAG that does it everywhere, when there is anything new."""
-        digest = _digest(MIGRATIONS)
-        if digest == self.state.store_digest:
+        if postgres.at_head(self.state):
             return
         self._wait_for_dag("migrate")
         self.api.unpause("migrate")
         run_id = self.api.trigger("migrate")
         self._say("The store's schema: DAG migrate")
         self.api.wait("migrate", run_id, 180)
-        self.state.store_digest = digest
-        states.save(self.layout, self.state)
 
     def _unpause(self) -> None:
         """Unpause each DAG once. One that a person paused afterwards stays paused."""
@@ -335,11 +329,3 @@ class Platform:
                 if health[part] == "healthy" and reported.get(name) != "healthy":
                     health[part] = reported.get(name) or "does not answer"
         return health
-
-
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix in (".py", ".sql", ".ini"):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()

@@ -188,6 +188,18 @@ def prepare_store(state: State, database: str) -> None:
         connection.execute(STORE_BOOTSTRAP.read_text())
 
 
+def at_head(state: State) -> bool:
+    """Tell whether the store has had all migrations."""
+    import sqlalchemy
+    from marketplace import store
+
+    engine = sqlalchemy.create_engine(url(state, "store_owner", "store", "postgresql+psycopg"))
+    with engine.connect() as connection:
+        current, head = store.revisions(connection)
+    engine.dispose()
+    return current == head
+
+
 def remove(state: State) -> None:
     """Delete the data directory, wherever it lies."""
     if state.postgres_home:

@@ -29,7 +29,6 @@ class State:
     outputs: dict[str, str] = field(default_factory=dict)  # of the CloudFormation stacks
     stacks_digest: str = ""  # of the templates and configuration that were deployed last
     airflow_database: str = ""  # the Airflow version that the metadata database was migrated to
-    store_digest: str = ""  # of the migrations that the DAG `migrate` applied last
     unpaused: list[str] = field(default_factory=list)  # DAGs that were unpaused once: a person's pause stays
 
 

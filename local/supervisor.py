@@ -22,6 +22,7 @@ from local.layout import REPO, Layout
 
 MARKER = "MARKETPLACE_PLATFORM"  # every process of a platform carries its state directory in this variable
 DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
+LAST = "postgres"  # the part that is stopped last
 LOG_LINES = 12
 
 
@@ -198,6 +199,15 @@ class Supervisor:
         """Stop every part and supervisord itself; nothing of the platform runs afterwards."""
         if self.is_running():
             ours = _family(self._layout)
+            # All at once, but the database last: Airflow's parts write to it when they end.
+            parts = [name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN]
+            for part in parts:
+                self._call("stopProcess", part, False)
+            wait_until(
+                lambda: all(self.statuses()[part].state in DOWN for part in parts),
+                60,
+                lambda: f"These do not stop: {', '.join(p for p in parts if self.statuses()[p].state not in DOWN)}",
+            )
             self._call("shutdown")
             _gone, alive = psutil.wait_procs(ours, timeout=45)
             for process in alive:
