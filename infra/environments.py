@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack: `name` such as ingest, `stack_name` for CloudFormation, the template's text, own parameters."""
+    """One stack: `name` such as ingest, `stack_name` in CloudFormation, template text, own parameters."""
 
     name: str
     stack_name: str

@@ -191,8 +191,8 @@ class Stacks:
                 return found
             if time.monotonic() - started > self._timeout:
                 raise StackTimeout(
-                    f"{line}, after {self._timeout:.0f} s. CloudFormation goes on with it: deploy again when it "
-                    f"has ended, or destroy the environment."
+                    f"{line}, after {self._timeout:.0f} s. CloudFormation goes on with it: deploy again "
+                    f"when it has ended, or destroy the environment."
                 )
             time.sleep(delay)
             delay = min(delay * 1.5, LONGEST_DELAY_SECONDS)
@@ -215,7 +215,7 @@ class Stacks:
         return "".join(failed)
 
     def _validation_errors(self, stack_id: str) -> list[str]:
-        """The same for what CloudFormation refuses before it touches a resource, and tells by another call."""
+        """The same for what CloudFormation refuses before it touches a resource: it tells by another call."""
         events = self._cloudformation.describe_events(StackName=stack_id, Filters={"FailedEvents": True})
         found = [event for event in events["OperationEvents"] if event["EventType"] == "VALIDATION_ERROR"]
         last = max(found, key=lambda event: event["Timestamp"])["OperationId"] if found else None

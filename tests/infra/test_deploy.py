@@ -1,0 +1,321 @@
+"""The stacks on a real emulator: they work, change only what changed, fail clearly, heal, and go away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_plus
+
+import pytest
+import yaml
+from botocore.exceptions import ClientError
+
+from infra.deploy import deploy, destroy, main
+from infra.errors import StackFailed
+from infra.stacks import Stacks
+
+STACKS = ["marketplace-local-ingest", "marketplace-local-storage", "marketplace-local-connections"]
+BUCKET = "marketplace-local-landing-000000000000-us-east-1"
+
+
+def receive_all(sqs: Any, url: str) -> list[dict[str, Any]]:
+    """The bodies of all messages that are in the queue, which is empty then."""
+    bodies: list[dict[str, Any]] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
+        "Messages"
+    ):
+        for message in messages:
+            bodies.append(json.loads(message["Body"]))
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+def statuses(cloudformation: Any) -> dict[str, str]:
+    return {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]}
+
+
+def event_ids(cloudformation: Any) -> list[str]:
+    """The ids of all events of all stacks: whatever is done to a stack adds one."""
+    return [
+        event["EventId"]
+        for stack in STACKS
+        for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    ]
+
+
+def secret(client: Any, name: str) -> dict[str, Any]:
+    value = client("secretsmanager").get_secret_value(
+        SecretId=f"marketplace-local/airflow/connections/{name}"
+    )
+    return json.loads(value["SecretString"])
+
+
+def test_outputs_name_what_the_other_parts_need(emulator, emulator_url, parameters):
+    outputs = deploy("local", parameters)
+
+    assert outputs == {
+        "LandingBucketName": BUCKET,
+        "LandingBucket": BUCKET,
+        "LandingBucketArn": f"arn:aws:s3:::{BUCKET}",
+        "LandingQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing",
+        "LandingQueueArn": "arn:aws:sqs:us-east-1:000000000000:marketplace-local-landing",
+        "LandingDeadLetterQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing-dead-letter",
+        "ConnectionsPrefix": "marketplace-local/airflow/connections",
+    }
+    assert statuses(emulator("cloudformation")) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
+
+
+def test_a_file_under_landing_is_told_to_the_queue_and_no_other_file_is(emulator, parameters):
+    outputs = deploy("local", parameters)
+    s3, sqs = emulator("s3"), emulator("sqs")
+    assert [body["Event"] for body in receive_all(sqs, outputs["LandingQueueUrl"])] == ["s3:TestEvent"]
+
+    for key in ("archive/game/a.csv", "landing/game/a b+c.csv", "rejected/game/a.csv"):
+        s3.put_object(Bucket=outputs["LandingBucket"], Key=key, Body=b"game_id\n")
+
+    records = [record for body in receive_all(sqs, outputs["LandingQueueUrl"]) for record in body["Records"]]
+    assert [unquote_plus(record["s3"]["object"]["key"]) for record in records] == ["landing/game/a b+c.csv"]
+    assert records[0]["s3"]["bucket"]["name"] == BUCKET
+    assert records[0]["s3"]["object"]["versionId"]
+
+
+def test_an_event_received_too_often_goes_to_the_dead_letter_queue(emulator, parameters):
+    outputs = deploy("local", parameters | {"MaxReceiveCount": "2"})
+    sqs, landing = emulator("sqs"), outputs["LandingQueueUrl"]
+    receive_all(sqs, landing)
+    emulator("s3").put_object(Bucket=BUCKET, Key="landing/game/a.csv", Body=b"game_id\n")
+
+    for _ in range(2):
+        (message,) = sqs.receive_message(QueueUrl=landing)["Messages"]
+        sqs.change_message_visibility(
+            QueueUrl=landing, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+        )
+
+    assert "Messages" not in sqs.receive_message(QueueUrl=landing)
+    (dead,) = receive_all(sqs, outputs["LandingDeadLetterQueueUrl"])
+    assert dead["Records"][0]["s3"]["object"]["key"] == "landing/game/a.csv"
+
+
+def test_tags_reach_stacks_and_resources(emulator, parameters):
+    outputs = deploy("local", parameters)
+    expected = {"creator": "tests", "project": "marketplace", "environment": "local"}
+
+    for stack in emulator("cloudformation").describe_stacks()["Stacks"]:
+        assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]} == expected
+    queue_tags = emulator("sqs").list_queue_tags(QueueUrl=outputs["LandingQueueUrl"])["Tags"]
+    assert expected.items() <= queue_tags.items()
+
+
+def test_connections_are_what_airflow_reads(emulator, parameters):
+    deploy("local", parameters)
+
+    for role in ("owner", "writer", "reader"):
+        assert secret(emulator, f"store_{role}") == {
+            "conn_type": "postgres",
+            "host": "127.0.0.1",
+            "port": 15432,
+            "login": f"store_{role}",
+            "schema": "store",
+            "password": f"{role}-password-0001",
+        }
+
+
+def test_without_a_password_a_connection_uses_iam(emulator, parameters):
+    deploy("local", parameters | {"StoreWriterPassword": ""})
+
+    assert secret(emulator, "store_writer") == {
+        "conn_type": "postgres",
+        "host": "127.0.0.1",
+        "port": 15432,
+        "login": "store_writer",
+        "schema": "store",
+        "extra": {"iam": True, "sslmode": "require"},
+    }
+    assert "extra" not in secret(emulator, "store_owner")
+
+
+def test_a_second_deployment_executes_nothing_and_gives_the_same_outputs(emulator, parameters):
+    cloudformation = emulator("cloudformation")
+    first = deploy("local", parameters)
+    before = event_ids(cloudformation)
+    lines: list[str] = []
+
+    second = deploy("local", parameters, progress=lines.append)
+
+    assert second == first
+    assert event_ids(cloudformation) == before
+    assert lines[1:] == [f"{stack}: unchanged" for stack in STACKS]
+    for stack in STACKS:
+        change_sets = cloudformation.list_change_sets(StackName=stack)["Summaries"]
+        assert [change_set["ExecutionStatus"] for change_set in change_sets] == ["EXECUTE_COMPLETE"]
+
+
+def test_a_changed_password_updates_the_connections_only(emulator, parameters):
+    deploy("local", parameters)
+    lines: list[str] = []
+
+    deploy("local", parameters | {"StoreReaderPassword": "reader-password-0002"}, progress=lines.append)
+
+    assert secret(emulator, "store_reader")["password"] == "reader-password-0002"
+    assert lines[1:3] == ["marketplace-local-ingest: unchanged", "marketplace-local-storage: unchanged"]
+    assert lines[-1] == "marketplace-local-connections: UPDATE_COMPLETE"
+
+
+def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator, editable: Path, parameters):
+    outputs = deploy("local", parameters)
+    template = editable / "templates" / "ingest.yaml"
+    good = template.read_text()
+    template.write_text(
+        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201")
+    )
+
+    with pytest.raises(StackFailed) as failure:
+        deploy("local", parameters)
+
+    first, second = str(failure.value).splitlines()[:2]
+    assert first == "marketplace-local-ingest ended in UPDATE_ROLLBACK_COMPLETE."
+    assert second.startswith("  LandingQueue (AWS::SQS::Queue): ")
+    assert "VisibilityTimeout" in second
+    timeout = emulator("sqs").get_queue_attributes(
+        QueueUrl=outputs["LandingQueueUrl"], AttributeNames=["VisibilityTimeout"]
+    )
+    assert timeout["Attributes"] == {"VisibilityTimeout": "60"}
+
+    template.write_text(
+        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 90")
+    )
+    deploy("local", parameters)
+    assert statuses(emulator("cloudformation"))["marketplace-local-ingest"] == "UPDATE_COMPLETE"
+
+
+def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, parameters):
+    template = editable / "templates" / "ingest.yaml"
+    good = template.read_text()
+    template.write_text(
+        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201")
+    )
+    with pytest.raises(StackFailed, match=r"LandingQueue \(AWS::SQS::Queue\)"):
+        deploy("local", parameters)
+    assert statuses(emulator("cloudformation")) == {"marketplace-local-ingest": "ROLLBACK_COMPLETE"}
+
+    template.write_text(good)
+    deploy("local", parameters)
+
+    assert statuses(emulator("cloudformation")) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
+
+
+def test_a_stack_left_in_review_heals(emulator, editable: Path, parameters):
+    cloudformation = emulator("cloudformation")
+    cloudformation.create_change_set(
+        StackName="marketplace-local-ingest",
+        ChangeSetName="interrupted",
+        ChangeSetType="CREATE",
+        TemplateBody=(editable / "templates" / "ingest.yaml").read_text(),
+        Parameters=[
+            {"ParameterKey": "Environment", "ParameterValue": "local"},
+            {"ParameterKey": "Creator", "ParameterValue": "tests"},
+        ],
+    )
+    assert statuses(cloudformation) == {"marketplace-local-ingest": "REVIEW_IN_PROGRESS"}
+
+    deploy("local", parameters)
+
+    assert statuses(cloudformation) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
+
+
+def test_what_cloudformation_refuses_before_it_begins_is_named_too(emulator, parameters):
+    emulator("s3").create_bucket(Bucket=BUCKET)
+
+    with pytest.raises(StackFailed) as failure:
+        deploy("local", parameters)
+
+    assert str(failure.value).splitlines()[-1] == (
+        f"  LandingBucket (AWS::S3::Bucket): Resource of type 'AWS::S3::Bucket' with identifier '{BUCKET}' "
+        "already exists."
+    )
+
+
+def test_a_value_that_the_template_refuses_is_named_with_its_stack(emulator, parameters):
+    with pytest.raises(StackFailed, match=r"^marketplace-local-connections: .*StoreOwnerPassword"):
+        deploy("local", parameters | {"StoreOwnerPassword": "short"})
+
+
+def test_destroy_leaves_nothing(emulator, parameters):
+    deploy("local", parameters)
+    s3 = emulator("s3")
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=BUCKET, Key="landing/game/a.csv", Body=body)
+    s3.delete_object(Bucket=BUCKET, Key="landing/game/a.csv")
+    s3.put_object(Bucket=BUCKET, Key="archive/game/a.csv", Body=b"1")
+    lines: list[str] = []
+
+    destroy("local", progress=lines.append)
+
+    assert statuses(emulator("cloudformation")) == {}
+    assert s3.list_buckets()["Buckets"] == []
+    assert emulator("sqs").list_queues().get("QueueUrls", []) == []
+    assert emulator("secretsmanager").list_secrets()["SecretList"] == []
+    assert emulator("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    deleted = [line.removesuffix(": DELETE_COMPLETE") for line in lines if line.endswith(": DELETE_COMPLETE")]
+    assert deleted == list(reversed(STACKS))
+
+    destroy("local")  # again: there is nothing to do
+
+
+def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, monkeypatch):
+    """S3 insists on it; the emulator does not."""
+    deploy("local", parameters)
+    s3 = emulator("s3")
+    for number in range(8):
+        s3.put_object(Bucket=BUCKET, Key=f"archive/game/{number % 6}.csv", Body=b"1")
+    s3.delete_object(Bucket=BUCKET, Key="archive/game/0.csv")
+    monkeypatch.setattr("infra.deploy.DELETE_BATCH", 4)  # 9 versions and markers are three pages then
+    found = {}
+
+    def look(_stacks: Stacks, name: str) -> None:
+        page = s3.list_object_versions(Bucket=BUCKET)
+        found[name] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+
+    monkeypatch.setattr(Stacks, "delete", look)
+    destroy("local")
+
+    assert len(found.pop("marketplace-local-connections")) == 9
+    assert found == {"marketplace-local-storage": [], "marketplace-local-ingest": []}
+
+
+def test_the_command_prints_where_it_goes_first_then_the_outputs(
+    emulator, emulator_url, parameters, tmp_path: Path, capsys
+):
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump(parameters))
+
+    assert main(["deploy", "--environment", "local", "--parameters", str(file)]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == f"local: account 000000000000, {emulator_url}"
+    assert f"LandingBucket={BUCKET}" in printed.out.splitlines()
+    assert "password-0001" not in printed.out + printed.err
+
+    assert main(["destroy", "--environment", "local"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "marketplace-local-ingest: DELETE_COMPLETE"
+
+
+def test_the_command_says_what_is_wrong_and_fails(emulator, capsys):
+    assert main(["deploy", "--environment", "local"]) == 1
+
+    assert capsys.readouterr().err == "deploy local: The stack 'ingest' needs a value for Creator.\n"
+
+
+def test_what_the_emulator_drops_is_what_the_docs_say(emulator, parameters):
+    """When this fails after an upgrade of the emulator, docs/deploy.md has a line less."""
+    deploy("local", parameters)
+    s3 = emulator("s3")
+
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)
+    with pytest.raises(ClientError, match="NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket=BUCKET)
+    applied = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    assert set(applied.values()) == {True}
+    assert json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"][0]["Sid"] == "TlsOnly"

@@ -1,0 +1,165 @@
+"""What is refused before anything is touched, and how a stack's wait ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import environments
+from infra.deploy import deploy, destroy
+from infra.errors import ConfigError, EndpointRefused, StackFailed, StackTimeout
+from infra.stacks import Stacks
+from local import aws
+
+
+class OneStack:
+    """A CloudFormation client with one stack: its status is the next one at each look, the last one stays."""
+
+    def __init__(self, *statuses: str) -> None:
+        self._statuses = list(statuses)
+
+    def describe_stacks(self, **_query: str) -> dict[str, Any]:
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        return {"Stacks": [{"StackId": "arn:stack", "StackStatus": status}]}
+
+    def create_change_set(self, **_request: object) -> dict[str, str]:
+        return {"Id": "arn:change-set", "StackId": "arn:stack"}
+
+    def describe_change_set(self, **_query: str) -> dict[str, str]:
+        reason = "The submitted information didn't contain changes. Submit different information."
+        return {"ChangeSetId": "arn:change-set", "Status": "FAILED", "StatusReason": reason}
+
+    def delete_change_set(self, **_request: str) -> None:
+        return None
+
+
+def test_local_consists_of_these_stacks_in_this_order():
+    stacks = environments.load("local").stacks
+
+    assert [(stack.name, stack.stack_name) for stack in stacks] == [
+        ("ingest", "marketplace-local-ingest"),
+        ("storage", "marketplace-local-storage"),
+        ("connections", "marketplace-local-connections"),
+    ]
+
+
+def test_a_stack_gets_its_own_parameters_and_no_password_of_another(parameters):
+    resolved = environments.resolve_parameters(environments.load("local"), parameters)
+
+    assert resolved["storage"] == {
+        "Project": "marketplace",
+        "Environment": "local",
+        "Creator": "tests",
+        "RawFileRetentionDays": "30",
+    }
+    assert [name for name, values in resolved.items() if "StoreOwnerPassword" in values] == ["connections"]
+
+
+def test_what_the_caller_gives_wins_over_the_configuration(parameters):
+    resolved = environments.resolve_parameters(
+        environments.load("local"), parameters | {"RawFileRetentionDays": "1"}
+    )
+
+    assert resolved["storage"]["RawFileRetentionDays"] == "1"
+
+
+def test_a_missing_parameter_is_named(parameters):
+    del parameters["Creator"]
+
+    with pytest.raises(ConfigError, match=r"^The stack 'ingest' needs a value for Creator\.$"):
+        environments.resolve_parameters(environments.load("local"), parameters)
+
+
+def test_a_parameter_that_nothing_declares_is_named(parameters):
+    with pytest.raises(ConfigError, match=r"^No template of environment 'local' declares StorHost\.$"):
+        environments.resolve_parameters(environments.load("local"), parameters | {"StorHost": "127.0.0.1"})
+
+
+@pytest.mark.parametrize(
+    ("stacks", "message"),
+    [
+        ("[{name: nowhere}]", r"the stack 'nowhere' has no template"),
+        (
+            "[{name: storage, parameters: {RetentionDays: 1}}]",
+            r"template of stack 'storage' declares no parameter RetentionDays",
+        ),
+        (
+            "[{name: storage, parameters: {RawFileRetentionDays: yes}}]",
+            r"storage\.RawFileRetentionDays is a bool: quote it",
+        ),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(editable: Path, parameters, stacks: str, message: str):
+    (editable / "config" / "local" / "stacks.yaml").write_text(f"project: marketplace\nstacks: {stacks}\n")
+
+    with pytest.raises(ConfigError, match=message):
+        environments.resolve_parameters(environments.load("local"), parameters)
+
+
+def test_an_unknown_environment_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match=r"^No environment 'staging': .* There are: .*local"):
+        deploy("staging", {})
+
+
+def test_prod_is_not_destroyed():
+    with pytest.raises(ConfigError, match="does not destroy prod"):
+        destroy("prod")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},  # AWS itself
+        {"AWS_ENDPOINT_URL": "https://localhost.example.org"},
+        {"AWS_ENDPOINT_URL": "http://10.0.0.1:4566"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_S3": "https://s3.amazonaws.com"},
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_STS": "https://sts.amazonaws.com"},
+    ],
+)
+@pytest.mark.parametrize("command", ["deploy", "destroy"])
+def test_local_goes_to_no_other_machine(monkeypatch, parameters, variables: dict[str, str], command: str):
+    for name, value in aws.variables("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(EndpointRefused, match="to this machine only"):
+        deploy("local", parameters) if command == "deploy" else destroy("local")
+
+
+def test_a_deployment_waits_for_the_one_under_way():
+    lines: list[str] = []
+    stacks = Stacks(
+        OneStack("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"),
+        timeout=10,
+        progress=lines.append,
+    )
+
+    assert stacks.deploy("one", "", {}, {}) == {}
+
+    assert lines == ["one: UPDATE_IN_PROGRESS", "one: UPDATE_COMPLETE", "one: unchanged"]
+
+
+def test_a_stack_that_does_not_settle_is_given_up():
+    stacks = Stacks(OneStack("CREATE_IN_PROGRESS"), timeout=0, progress=lambda _line: None)
+
+    with pytest.raises(StackTimeout, match=r"^one: CREATE_IN_PROGRESS, after 0 s\."):
+        stacks.deploy("one", "", {}, {})
+
+
+def test_a_stack_stuck_in_a_failed_rollback_is_left_to_a_human(emulator, parameters, monkeypatch):
+    deploy("local", parameters)
+    cloudformation = emulator("cloudformation")
+    found = cloudformation.describe_stacks(StackName="marketplace-local-ingest")
+    found["Stacks"][0]["StackStatus"] = "UPDATE_ROLLBACK_FAILED"
+    monkeypatch.setattr(cloudformation, "describe_stacks", lambda **_query: found)
+
+    with pytest.raises(
+        StackFailed, match="is in UPDATE_ROLLBACK_FAILED, in which CloudFormation updates nothing"
+    ):
+        Stacks(cloudformation, timeout=1, progress=lambda _line: None).deploy(
+            "marketplace-local-ingest", "", {}, {}
+        )
