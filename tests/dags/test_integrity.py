@@ -1,0 +1,134 @@
+"""What every DAG must have, and exactly which DAGs, tasks and schedules there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+import pytest
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+
+# A new DAG, task or edge is added here as well. Each task with the tasks it waits for.
+EXPECTED_TASKS = {
+    "ingest_files": {
+        "claim_files": set(),
+        "file.load": {"claim_files"},
+        "file.archive": {"file.load"},
+        "file.delete": {"file.load", "file.archive"},
+        "retry_held_rows": {"file.load"},
+        "publish_assets": {"retry_held_rows"},
+    },
+    "migrate": {
+        "migrate_store": set(),
+        "check_store": {"migrate_store"},
+    },
+}
+SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
+# Several runs at once, where that is safe, and why.
+MAX_ACTIVE_RUNS = {
+    "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart
+    "migrate": 1,
+}
+TAGS = {"ingest", "operations", "store"}
+OWNERS = {"data-platform"}
+
+every_dag = pytest.mark.parametrize("dag_id", sorted(EXPECTED_TASKS))
+
+
+def test_there_are_exactly_these_dags(dags):
+    assert set(dags) == set(EXPECTED_TASKS)
+
+
+@every_dag
+def test_there_are_exactly_these_tasks_in_this_order(dags, dag_id):
+    upstream = {task.task_id: set(task.upstream_task_ids) for task in dags[dag_id].tasks}
+    assert upstream == EXPECTED_TASKS[dag_id]
+
+
+def test_migrate_runs_only_when_asked(dags):
+    assert dags["migrate"].schedule is None
+
+
+def test_ingest_files_starts_on_a_landed_file_or_every_quarter_hour(dags, landing_queue_url):
+    timetable = dags["ingest_files"].timetable
+    assert isinstance(timetable, AssetOrTimeSchedule)
+    assert timetable.timetable == CronTriggerTimetable("*/15 * * * *", timezone="UTC")
+
+    (asset,) = timetable.asset_condition.objects
+    assert (asset.name, asset.uri) == ("landing", "s3://landing-bucket/landing")
+    (watcher,) = asset.watchers
+    classpath, arguments = watcher.trigger.serialize()
+    assert classpath == "airflow.providers.amazon.aws.triggers.sqs.SqsSensorTrigger"
+    assert arguments["sqs_queue"] == landing_queue_url
+    assert arguments["aws_conn_id"] == "aws_default"
+    assert arguments["waiter_delay"] == 1, "a landed file waits up to so many seconds before its run starts"
+
+
+@every_dag
+def test_documentation_has_every_section(dags, dag_id):
+    doc = dags[dag_id].doc_md
+    assert doc, "pass doc_md=__doc__"
+    parts = re.split(r"^#+ +(.+?) *$", doc, flags=re.MULTILINE)
+    text = {heading: body.strip() for heading, body in zip(parts[1::2], parts[2::2], strict=True)}
+    assert [heading for heading in text if heading in SECTIONS] == SECTIONS
+    assert all(text[heading] for heading in SECTIONS), f"an empty section: {text}"
+
+
+@every_dag
+def test_tags_and_owner_are_known(dags, dag_id):
+    dag = dags[dag_id]
+    assert dag.tags
+    assert set(dag.tags) <= TAGS, f"use one of {sorted(TAGS)}, or add the tag to TAGS"
+    assert {task.owner for task in dag.tasks} <= OWNERS
+
+
+@every_dag
+def test_each_task_is_retried_and_ends(dags, dag_id):
+    dag = dags[dag_id]
+    assert isinstance(dag.dagrun_timeout, timedelta)
+    for task in dag.tasks:
+        assert task.retries >= 1, f"{task.task_id}: set retries"
+        assert task.execution_timeout is not None, f"{task.task_id}: set execution_timeout"
+        assert task.execution_timeout <= dag.dagrun_timeout, (
+            f"{task.task_id}: the run ends before the task may"
+        )
+
+
+@every_dag
+def test_runs_do_not_pile_up(dags, dag_id):
+    assert dags[dag_id].catchup is False
+    assert dags[dag_id].max_active_runs == MAX_ACTIVE_RUNS[dag_id]
+
+
+@every_dag
+def test_each_parameter_is_described_in_the_form(dags, dag_id):
+    params = dags[dag_id].params
+    for name in params:
+        param = params.get_param(name)
+        assert param.description, f"parameter {name}: add a description"
+        assert param.schema.get("type"), f"parameter {name}: add a type"
+
+
+@every_dag
+def test_a_dag_survives_being_stored_as_json(dags, dag_id):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = json.loads(json.dumps(DagSerialization.to_dict(dags[dag_id])))
+    DagSerialization.validate_schema(stored)
+    restored = DagSerialization.from_dict(stored)
+    upstream = {task_id: set(task.upstream_task_ids) for task_id, task in restored.task_dict.items()}
+    assert upstream == EXPECTED_TASKS[dag_id]
+    assert restored.doc_md == dags[dag_id].doc_md
+
+
+@every_dag
+def test_parsing_a_dag_twice_gives_the_same_dag(dag_bags, dag_id):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    first, second = (
+        json.dumps(DagSerialization.to_dict(bag.dags[dag_id]), sort_keys=True) for bag in dag_bags
+    )
+    assert first == second, (
+        "something in the DAG changes with each parse, and each parse would be a new version of it"
+    )
