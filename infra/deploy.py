@@ -103,13 +103,15 @@ def _require_loopback(endpoint: str) -> None:
 
 def _empty_bucket(s3: Client, bucket: str) -> None:
     """Delete all versions and delete markers: S3 deletes an empty bucket only."""
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, MaxKeys=DELETE_BATCH):
+    # The first page again and again: a marker for the next one would name a version that is gone.
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=DELETE_BATCH)
         versions = [
             {"Key": version["Key"], "VersionId": version["VersionId"]}
             for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         ]
         if not versions:
-            continue
+            return
         errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True}).get("Errors")
         if errors:
             raise StackFailed(f"{bucket}: S3 did not delete {len(errors)} objects, the first: {errors[0]}")
