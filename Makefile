@@ -11,8 +11,8 @@ help:
 bootstrap:
 	@local/bootstrap.sh
 
-demo: bootstrap ## everything once, with progress: install, start, load the sample files, show the account
-	@$(LOCAL) demo
+demo: ## everything once, with progress: install, start, load the sample files, show the account
+	@started=$$(date +%s) && local/bootstrap.sh && $(LOCAL) demo --started $$started
 
 up: bootstrap ## start the platform on this machine, or heal what is down
 	@$(LOCAL) up

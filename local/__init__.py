@@ -1,1 +1,1 @@
-"""The cloud on one machine: PostgreSQL, the AWS emulator and Airflow, under one supervisor, on 127.0.0.1 only."""
+"""The cloud on one machine: PostgreSQL, the AWS emulator and Airflow, under one supervisor, on 127.0.0.1."""

@@ -27,12 +27,14 @@ def require_loopback(url: str) -> str:
     except ValueError:
         loopback = host == "localhost"
     if not loopback:
-        raise LocalError(f"{url or 'An empty endpoint'} is not on this machine, and local targets touch nothing else.")
+        raise LocalError(
+            f"{url or 'An empty endpoint'} is not on this machine: local targets touch nothing else."
+        )
     return url
 
 
 def refuse_remote(environ: Mapping[str, str]) -> None:
-    """Raise LocalError when the shell points an AWS client at another machine, rather than ignore what it asks."""
+    """Raise LocalError when the shell points AWS clients at another machine, rather than ignore it."""
     for name, value in environ.items():
         if name.startswith("AWS_ENDPOINT_URL") and value:
             try:
@@ -42,7 +44,7 @@ def refuse_remote(environ: Mapping[str, str]) -> None:
 
 
 def variables(endpoint: str) -> dict[str, str]:
-    """Return what makes any AWS client of a process speak to the emulator at `endpoint`, and to nothing else."""
+    """Return what makes any AWS client speak to the emulator at `endpoint`, and to nothing else."""
     return {
         "AWS_ENDPOINT_URL": require_loopback(endpoint),
         "AWS_DEFAULT_REGION": REGION,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import time
 from datetime import UTC, datetime
@@ -23,10 +22,10 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 class Clock:
-    """Prints lines that start with the seconds since it was made."""
+    """Prints lines that start with the seconds since it was made, or since `already` seconds before."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, already: float = 0.0) -> None:
+        self._start = time.monotonic() - already
 
     def seconds(self) -> float:
         """Return the seconds so far."""
@@ -40,7 +39,9 @@ class Clock:
 def up(platform: Platform) -> None:
     """Start the platform and say where its parts are."""
     platform.up()
-    console.print(f"\nThe platform is up. Airflow: {platform.api.url}   Variables: . .local/env   Stop it: make down")
+    console.print(
+        f"\nThe platform is up.   Airflow: {platform.api.url}   Variables: . .local/env   Stop: make down"
+    )
 
 
 def down(platform: Platform) -> None:
@@ -73,8 +74,8 @@ def status(platform: Platform) -> int:
         color = "green" if word == "healthy" else "red"
         since = datetime.fromtimestamp(part.since, UTC).astimezone().strftime("%H:%M:%S") if part.pid else ""
         pid = str(part.pid) if part.pid else ""
-        line = f"{part.name:22}[{color}]{escape(word):10}[/{color}] {pid:>8}  {since:9} {addresses.get(part.name, '')}"
-        console.print(line.rstrip())
+        line = f"{part.name:22}[{color}]{escape(word):10}[/{color}] {pid:>8}  {since:9}"
+        console.print(f"{line} {addresses.get(part.name, '')}".rstrip())
     down = [part.name for part in statuses.values() if part.crashed]
     for name in down:
         log = platform.layout.log_file(name)
@@ -105,15 +106,19 @@ def upload(platform: Platform, files: list[str], dataset: str) -> None:
     chosen = [(path, uploads.choose_dataset(path, dataset)) for path in map(Path, files)]
     for path, name in chosen:
         put = uploads.upload(s3, values["LANDING_BUCKET"], path, name)
-        console.print(f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})")
+        console.print(
+            f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})"
+        )
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the command line's meaning."""
     parser = argparse.ArgumentParser(prog="local.cli")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "status", "reset", "demo"):
+    for name in ("up", "down", "status", "reset"):
         commands.add_parser(name)
+    demonstrating = commands.add_parser("demo")
+    demonstrating.add_argument("--started", type=float, default=time.time(), help="seconds since the epoch")
     commands.add_parser("logs").add_argument("part", nargs="?", default="")
     uploading = commands.add_parser("upload")
     uploading.add_argument("--dataset", default="")
@@ -124,7 +129,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Run one command; return its exit status."""
     options = parse(arguments)
-    clock = Clock()
+    clock = Clock(time.time() - options.started if options.command == "demo" else 0.0)
     try:
         aws.refuse_remote(os.environ)
         kept = aws.cleaned(os.environ)
@@ -147,7 +152,7 @@ def main(arguments: list[str]) -> int:
         console.print(f"\n[red]{escape(str(error))}[/red]", style="")
         return 1
     except KeyboardInterrupt:
-        console.print("\nInterrupted. Nothing is lost: the next `make up` goes on from here, `make down` stops what runs.")
+        console.print("\nInterrupted. The next `make up` goes on from here; `make down` stops what runs.")
         return 130
     return 0
 

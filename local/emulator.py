@@ -54,7 +54,7 @@ def _service_state(layout: Layout) -> Path:
 def answers(state: State) -> bool:
     """Tell whether the emulator takes requests."""
     try:
-        with urllib.request.urlopen(f"{endpoint(state)}/_localstack/health", timeout=2) as answer:
+        with urllib.request.urlopen(f"{endpoint(state)}/_localstack/health", timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
@@ -75,7 +75,7 @@ def client(service: str, endpoint_url: str) -> Any:
 def missing(state: State) -> list[str]:
     """Return what ought to be deployed and is not there, as short names; empty when all is well.
 
-    CloudFormation in the emulator can say CREATE_COMPLETE for what it lost when it was killed, so each is asked.
+    The emulator's CloudFormation says CREATE_COMPLETE even of what was lost by a kill, so each is asked.
     """
     outputs = state.outputs
     if not outputs:
@@ -91,16 +91,22 @@ def missing(state: State) -> list[str]:
         "the dead-letter queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
         ),
-        "the bucket's notification to the queue": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
-            "QueueConfigurations"
-        ][0],
-        "the bucket's versioning": lambda: {"Enabled": True}[s3.get_bucket_versioning(Bucket=bucket)["Status"]],
+        "the bucket's notification to the queue": lambda: s3.get_bucket_notification_configuration(
+            Bucket=bucket
+        )["QueueConfigurations"][0],
+        "the bucket's versioning": lambda: {"Enabled": True}[
+            s3.get_bucket_versioning(Bucket=bucket)["Status"]
+        ],
     }
     for name in CONNECTIONS:
         secret = f"{outputs['ConnectionsPrefix']}/{name}"
         checks[f"connection {name}"] = lambda secret=secret: secrets.describe_secret(SecretId=secret)
     # A queue's URL carries the port that the emulator had when it was made.
-    absent = [] if outputs["LandingQueueUrl"].startswith(url + "/") else ["the landing queue at its present address"]
+    absent = (
+        []
+        if outputs["LandingQueueUrl"].startswith(url + "/")
+        else ["the landing queue at its present address"]
+    )
     for what, check in checks.items():
         try:
             check()

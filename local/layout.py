@@ -10,7 +10,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 
-# A unix socket's path has at most 108 bytes on Linux and 104 on macOS, and supervisord adds its process id to it.
+# A unix socket's path has at most 108 bytes on Linux and 104 on macOS, and supervisord adds its process id.
 LONGEST_SOCKET_PATH = 90
 
 
@@ -27,33 +27,37 @@ class Layout:
 
     @property
     def log(self) -> Path:
+        """Return the directory of the logs."""
         return self.state / "log"
 
     @property
     def run(self) -> Path:
-        """Return the directory of the control socket, the process id and the configuration of the supervisor."""
+        """Return the directory of the supervisor's control socket, process id and configuration."""
         return self.state / "run"
 
     @property
     def env_file(self) -> Path:
+        """Return the file of variables for people and for checks from outside."""
         return self.state / "env"
 
     @property
     def postgres_home(self) -> Path:
-        """Return where PostgreSQL's data lies, as long as user postgres can reach it (see postgres.data_home)."""
+        """Return where PostgreSQL's data lies when user postgres can reach it (see postgres.data_home)."""
         return self.state / "postgres"
 
     @property
     def emulator(self) -> Path:
+        """Return where the AWS emulator keeps its objects and its services' state."""
         return self.state / "emulator"
 
     @property
     def airflow_home(self) -> Path:
+        """Return AIRFLOW_HOME, with the logs of the tasks below it."""
         return self.state / "airflow"
 
     @property
     def socket(self) -> Path:
-        """Return the supervisor's control socket: in the temporary directory when the clone's path is too long."""
+        """Return the supervisor's control socket: in the temporary directory when the path is too long."""
         path = self.run / "supervisor.sock"
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
@@ -64,7 +68,7 @@ class Layout:
         return self.log / f"{part}.log"
 
     def create(self) -> None:
-        """Make the directories. The state's is passable, since PostgreSQL may run as another user below it."""
+        """Make the directories. The outer one is passable: PostgreSQL may run as another user below."""
         for directory in (self.state, self.log, self.run, self.emulator, self.airflow_home):
             directory.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o711)

@@ -1,4 +1,4 @@
-"""Find a PostgreSQL server with PostGIS. Standard library only: bootstrap.sh asks before any environment exists."""
+"""Find a PostgreSQL server with PostGIS. Standard library only: bootstrap.sh asks first of all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def _major(bin_dir: Path) -> int:
 
 
 def _has_postgis(bin_dir: Path) -> bool:
-    share = subprocess.run([bin_dir / "pg_config", "--sharedir"], capture_output=True, text=True, check=True).stdout
+    share = subprocess.run(
+        [bin_dir / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
+    ).stdout
     return (Path(share.strip()) / "extension" / "postgis.control").is_file()
 
 

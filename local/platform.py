@@ -23,7 +23,11 @@ from local.supervisor import PartDownError, Program, Status, Supervisor, end_lef
 
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
-PORTS = {"postgres": "postgres", "emulator": "emulator", "airflow-api-server": "airflow"}  # part → port's name
+PORTS = {
+    "postgres": "postgres",
+    "emulator": "emulator",
+    "airflow-api-server": "airflow",
+}  # part → port's name
 
 
 def _silent(_text: str) -> None:
@@ -90,7 +94,11 @@ class Platform:
                 cloud = pool.submit(self._start_emulator)
                 database.result()
                 cloud.result()
-            envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
+            envfile.write(
+                self.layout.env_file,
+                self.public_environment(),
+                "Written by `make up`. To use it: . .local/env",
+            )
             if self._with_airflow:
                 self._start_airflow()
 
@@ -103,7 +111,7 @@ class Platform:
             except BlockingIOError:
                 lock.seek(0)
                 raise LocalError(
-                    f"Another make is starting or stopping this platform (process {lock.read().strip()}). Wait for it."
+                    f"Another make is starting or stopping the platform (process {lock.read().strip()}): wait."
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -111,7 +119,7 @@ class Platform:
             yield
 
     def _choose_ports(self) -> None:
-        """Keep the remembered ports of what runs; find free ones for the rest, and say so when they differ."""
+        """Keep the ports of what runs; find free ones for the rest, and say so when they differ."""
         running = {name for name, status in self.supervisor.statuses().items() if status.state == "RUNNING"}
         if not running:
             end_leftovers(self.layout)
@@ -167,7 +175,9 @@ class Platform:
             self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
         pid = self.supervisor.statuses()["emulator"].pid
         if not ports.listens(pid, self.state.ports["emulator"]):
-            raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")
+            raise LocalError(
+                f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator."
+            )
         digest = emulator.stacks_digest(self.state)
         absent = emulator.missing(self.state)
         if absent and self.state.stacks_digest:
@@ -181,7 +191,9 @@ class Platform:
             self._restart_emulator(forget=False)
             absent = emulator.missing(self.state)
             if absent:
-                raise LocalError(f"The emulator lacks {', '.join(absent)} after a deployment: see `make logs PART=emulator`")
+                raise LocalError(
+                    f"The emulator lacks {', '.join(absent)} after a deployment: make logs PART=emulator"
+                )
         self._say(f"AWS emulator on port {self.state.ports['emulator']}")
 
     def _restart_emulator(self, *, forget: bool) -> None:
@@ -244,7 +256,9 @@ class Platform:
         while not self.api.healthy():
             self.require_running()
             if time.monotonic() > deadline:
-                raise PartDownError(self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s")
+                raise PartDownError(
+                    self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s"
+                )
             time.sleep(0.3)
 
     def require_running(self) -> None:
@@ -266,7 +280,7 @@ class Platform:
             time.sleep(0.3)
 
     def _migrate_store(self) -> None:
-        """Bring the store's schema to its head by the DAG that does it everywhere, when there is anything new."""
+        """Bring the store's schema to its newest migration, by the DAG that does it everywhere."""
         if postgres.at_head(self.state):
             return
         self._wait_for_dag("migrate")
@@ -293,10 +307,11 @@ class Platform:
             return
         with self._alone():
             self.supervisor.shut_down()
-            shutil.rmtree(self.layout.socket.parent if self.layout.socket.parent != self.layout.run else "", ignore_errors=True)
+            if self.layout.socket.parent != self.layout.run:
+                shutil.rmtree(self.layout.socket.parent)
 
     def reset(self) -> None:
-        """Stop everything and delete all data and settings of this platform. What bootstrap.sh installed stays."""
+        """Stop everything and delete all data of this platform. What bootstrap.sh installed stays."""
         self.down()
         postgres.remove(self.state)
         for path in self.layout.state.iterdir() if self.layout.state.exists() else ():
@@ -314,7 +329,8 @@ class Platform:
         """Return for each part `healthy`, or in a few words what is wrong with it."""
         statuses = self.statuses()
         health = {
-            name: "healthy" if status.state == "RUNNING" else status.state.lower() for name, status in statuses.items()
+            name: "healthy" if status.state == "RUNNING" else status.state.lower()
+            for name, status in statuses.items()
         }
         if health["postgres"] == "healthy" and not postgres.answers(self.state):
             health["postgres"] = "does not answer"

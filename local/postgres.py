@@ -32,24 +32,31 @@ def server_user() -> str:
     try:
         pwd.getpwnam(SERVER_USER)
     except KeyError:
-        raise LocalError(f"There is no user {SERVER_USER} to run PostgreSQL as: run make as an ordinary user.") from None
+        raise LocalError(
+            f"No user {SERVER_USER} to run PostgreSQL as: run make as an ordinary user."
+        ) from None
     return SERVER_USER
 
 
 def _reaches(user: str, directory: Path) -> bool:
     """Tell whether `user` may pass through `directory`."""
     probe = subprocess.run(
-        ["test", "-x", str(directory)], user=user, group=user, extra_groups=[], cwd="/", env={"PATH": os.defpath},
+        ["test", "-x", str(directory)],
+        user=user,
+        group=user,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": os.defpath},
         check=False,
-    )  # fmt: skip
+    )
     return probe.returncode == 0
 
 
 def data_home(layout: Layout) -> Path:
     """Return the directory that holds the server's data.
 
-    It is .local/postgres, or /var/lib/marketplace-HASH where the server's user cannot reach the clone, as under a
-    home directory of mode 700.
+    It is .local/postgres, or /var/lib/marketplace-HASH where the server's user cannot reach the clone, as
+    under a home directory of mode 700.
     """
     user = server_user()
     if not user or _reaches(user, layout.state):
@@ -92,13 +99,31 @@ def create(layout: Layout, state: State) -> None:
             shutil.chown(password_file.name, user, user)
         made = subprocess.run(
             [
-                pgbin.find() / "initdb", "--pgdata", unfinished, "--username", SUPERUSER, "--encoding", "UTF8",
-                "--locale", "C.UTF-8" if os.uname().sysname == "Linux" else "en_US.UTF-8", "--no-sync",
-                "--auth-host", "scram-sha-256", "--auth-local", "reject", "--pwfile", password_file.name,
+                pgbin.find() / "initdb",
+                "--pgdata",
+                unfinished,
+                "--username",
+                SUPERUSER,
+                "--encoding",
+                "UTF8",
+                "--locale",
+                "C.UTF-8" if os.uname().sysname == "Linux" else "en_US.UTF-8",
+                "--no-sync",
+                "--auth-host",
+                "scram-sha-256",
+                "--auth-local",
+                "reject",
+                "--pwfile",
+                password_file.name,
             ],
-            user=user or None, group=user or None, extra_groups=[] if user else None, cwd="/",
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            user=user or None,
+            group=user or None,
+            extra_groups=[] if user else None,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if made.returncode != 0:
         raise LocalError(f"PostgreSQL's data directory {data} could not be made:\n{made.stderr}")
     unfinished.rename(data)
@@ -129,9 +154,14 @@ def configure(state: State, *, durable: bool) -> None:
 def connect(state: State, database: str = "postgres", role: str = SUPERUSER) -> psycopg.Connection:
     """Return an autocommitting connection of `role` to `database`."""
     return psycopg.connect(
-        host=HOST, port=state.ports["postgres"], dbname=database, user=role, password=state.passwords[role],
-        autocommit=True, connect_timeout=5,
-    )  # fmt: skip
+        host=HOST,
+        port=state.ports["postgres"],
+        dbname=database,
+        user=role,
+        password=state.passwords[role],
+        autocommit=True,
+        connect_timeout=5,
+    )
 
 
 def url(state: State, role: str, database: str, scheme: str = "postgresql") -> str:
@@ -140,17 +170,21 @@ def url(state: State, role: str, database: str, scheme: str = "postgresql") -> s
 
 
 def answers(state: State) -> bool:
-    """Tell whether our own server takes connections; raise LocalError when the port belongs to another one."""
+    """Tell whether our own server takes connections; raise LocalError when another one has the port."""
     try:
         with connect(state) as connection:
             row = connection.execute("show data_directory").fetchone()
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise LocalError(f"Port {state.ports['postgres']} belongs to a PostgreSQL that is not this one.") from None
+            raise LocalError(
+                f"Port {state.ports['postgres']} belongs to a PostgreSQL that is not this one."
+            ) from None
         return False
     found = row[0] if row else ""
     if Path(found).resolve() != data_directory(state).resolve():
-        raise LocalError(f"Port {state.ports['postgres']} belongs to the PostgreSQL of {found}, not to this one.")
+        raise LocalError(
+            f"Port {state.ports['postgres']} belongs to the PostgreSQL of {found}, not to this one."
+        )
     return True
 
 
@@ -174,7 +208,9 @@ def create_roles_and_databases(state: State) -> None:
     prepare_store(state, "store")
 
 
-def create_database(connection: psycopg.Connection, database: str, owner: str, template: str = "template0") -> None:
+def create_database(
+    connection: psycopg.Connection, database: str, owner: str, template: str = "template0"
+) -> None:
     """Create `database` as a copy of `template`."""
     statement = sql.SQL("create database {} owner {} template {}").format(
         sql.Identifier(database), sql.Identifier(owner), sql.Identifier(template)
@@ -183,7 +219,7 @@ def create_database(connection: psycopg.Connection, database: str, owner: str, t
 
 
 def prepare_store(state: State, database: str) -> None:
-    """Run include/sql/store/bootstrap.sql in `database`: what only a superuser may do, before the migrations."""
+    """Run bootstrap.sql in `database`: what only a superuser may do, before the migrations."""
     with connect(state, database) as connection:
         connection.execute(STORE_BOOTSTRAP.read_text())
 
@@ -191,6 +227,7 @@ def prepare_store(state: State, database: str) -> None:
 def at_head(state: State) -> bool:
     """Tell whether the store has had all migrations."""
     import sqlalchemy
+
     from marketplace import store
 
     engine = sqlalchemy.create_engine(url(state, "store_owner", "store", "postgresql+psycopg"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -59,7 +60,7 @@ def _escape(text: str) -> str:
 
 
 def configuration(layout: Layout, programs: list[Program], user: str) -> str:
-    """Return supervisord's configuration. It holds no secret: parts fetch theirs when they start (local.launch)."""
+    """Return supervisord's configuration. It holds no secret: see local.launch."""
     sections = [
         "[unix_http_server]",
         f"file = {_escape(str(layout.socket))}",
@@ -155,7 +156,9 @@ class Supervisor:
         )
         if started.returncode != 0:
             raise LocalError(f"The supervisor did not start: {started.stderr or started.stdout}")
-        wait_until(self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log")
+        wait_until(
+            self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log"
+        )
 
     def statuses(self) -> dict[str, Status]:
         """Return all parts by name, in the order of the configuration; none when no supervisord runs."""
@@ -184,7 +187,7 @@ class Supervisor:
             self._call("stopProcess", part, True)
 
     def wait(self, part: str, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until `ready`; raise PartDownError when the part goes down first or takes longer than `seconds`."""
+        """Wait until `ready`; raise PartDownError when the part goes down first or takes too long."""
 
         def ready_or_down() -> bool:
             if self.statuses()[part].state in DOWN:
@@ -192,7 +195,9 @@ class Supervisor:
             return ready()
 
         wait_until(
-            ready_or_down, seconds, lambda: str(PartDownError(self._layout, part, f"is not ready after {seconds:.0f} s"))
+            ready_or_down,
+            seconds,
+            lambda: str(PartDownError(self._layout, part, f"is not ready after {seconds:.0f} s")),
         )
 
     def shut_down(self) -> None:
@@ -200,13 +205,17 @@ class Supervisor:
         if self.is_running():
             ours = _family(self._layout)
             # All at once, but the database last: Airflow's parts write to it when they end.
-            parts = [name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN]
+            parts = [
+                name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN
+            ]
             for part in parts:
                 self._call("stopProcess", part, False)
             wait_until(
                 lambda: all(self.statuses()[part].state in DOWN for part in parts),
                 60,
-                lambda: f"These do not stop: {', '.join(p for p in parts if self.statuses()[p].state not in DOWN)}",
+                lambda: (
+                    f"These do not stop: {', '.join(p for p in parts if self.statuses()[p].state not in DOWN)}"
+                ),
             )
             self._call("shutdown")
             _gone, alive = psutil.wait_procs(ours, timeout=45)
@@ -235,14 +244,12 @@ def _family(layout: Layout) -> list[psutil.Process]:
 
 
 def _kill(process: psutil.Process) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         process.kill()
-    except psutil.NoSuchProcess:
-        pass
 
 
 def leftovers(layout: Layout) -> list[psutil.Process]:
-    """Return the processes that carry this platform's marker: children outlive a supervisord that was killed."""
+    """Return the processes that carry this platform's marker, whoever their parent is by now."""
     found = []
     for process in psutil.process_iter():
         try:

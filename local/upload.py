@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marketplace.contracts import HeaderError, dataset_for_header, load_contracts
-
 from local.errors import LocalError
+from marketplace.contracts import HeaderError, dataset_for_header, load_contracts
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,9 @@ def choose_dataset(path: Path, dataset: str = "") -> str:
     try:
         return dataset_for_header(header)
     except HeaderError as error:
-        headers = "\n".join(f"    {name}: {','.join(contract.header)}" for name, contract in contracts.items())
+        headers = "\n".join(
+            f"    {name}: {','.join(contract.header)}" for name, contract in contracts.items()
+        )
         raise LocalError(
             f"{path}: {error}\nThe headers are, in any order of columns:\n{headers}\n"
             "To upload the file all the same, name its dataset: make upload FILES=… DATASET=…"

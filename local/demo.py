@@ -1,0 +1,302 @@
+"""`make demo`: start the platform, load the sample files, and account for every row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from local import airflow, emulator, upload
+from local.errors import LocalError
+from local.layout import REPO
+from local.platform import Platform
+
+SAMPLES = REPO / "include" / "data"
+DAG = "ingest_files"
+LOAD_SECONDS = 180
+COUNTS = ("read", "accepted", "rejected", "held", "issues")
+CHANGES = ("inserted", "updated")
+
+FILES = """
+select object_key, version_id, status, reason, claimed_by, read, accepted, rejected, held
+from ops.load
+where kind = 'file' and version_id = any(%(versions)s)
+order by load_id
+"""
+# The loads of this demo: its files, and the held rows that its runs resolved.
+LOADS = """
+select *
+from ops.load
+where (kind = 'file' and version_id = any(%(versions)s)) or (kind = 'retry' and claimed_by = any(%(runs)s))
+order by load_id
+"""
+RESOLVED = """
+select l.dataset, count(*) as resolved
+from ops.held_row as h
+inner join ops.load as l using (load_id)
+where h.load_id = any(%(loads)s) and h.resolved_load_id is not null
+group by l.dataset
+"""
+REASONS = """
+select what, dataset, reason, count(*) as rows
+from (
+    select 'rejected' as what, load_id, reason from ops.rejected_row
+    union all
+    select 'held' as what, load_id, reason from ops.held_row
+    union all
+    select 'issue' as what, load_id, kind as reason from ops.issue
+) as findings
+inner join ops.load using (load_id)
+where load_id = any(%(loads)s)
+group by what, dataset, findings.reason
+order by what desc, rows desc, dataset, findings.reason
+"""
+
+
+@dataclass
+class Stages:
+    """The time of each stage, in the order in which they ended."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = 0.0
+
+    def end(self, name: str, now: float) -> None:
+        """Close the stage that ends `now` seconds after the start."""
+        self.seconds[name] = now - self._since
+        self._since = now
+
+
+class Ledger:
+    """What the demo reads of schema ops, as the role that may only read."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
+
+    def rows(self, query: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of one of this module's queries."""
+        return self._connection.execute(query, parameters).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def run(platform: Platform, console: Console, clock: Any) -> int:
+    """Run the demo; return 0 when every row is accounted for and nothing failed, else 1."""
+    stages = Stages()
+    stages.end("install", clock.seconds())
+    platform.up()
+    stages.end("start", clock.seconds())
+    ledger = Ledger(platform.store_url("store_reader"))
+    try:
+        since = datetime.now(UTC).isoformat()
+        uploaded = upload_samples(platform, clock.say)
+        files = watch_files(platform, ledger, uploaded, clock.say)
+        wait_until_moved(platform, uploaded)
+        stages.end("load", clock.seconds())
+        runs = wait_for_runs(platform, since, {file["claimed_by"] for file in files})
+        stages.end("retry of held rows", clock.seconds())
+        return report(platform, ledger, uploaded, runs, stages, console)
+    finally:
+        ledger.close()
+
+
+def upload_samples(platform: Platform, say: Callable[[str], None]) -> list[upload.Uploaded]:
+    """Put every sample file, of include/data/DATASET/, into the landing bucket."""
+    s3 = emulator.client("s3", platform.endpoint)
+    bucket = platform.state.outputs["LandingBucket"]
+    uploaded = []
+    for path in sorted(SAMPLES.glob("*/*.csv")):
+        uploaded.append(upload.upload(s3, bucket, path, upload.choose_dataset(path, path.parent.name)))
+        say(f"uploaded {uploaded[-1].key}")
+    if not uploaded:
+        raise LocalError(f"There are no sample files in {SAMPLES}.")
+    return uploaded
+
+
+def watch_files(
+    platform: Platform, ledger: Ledger, uploaded: list[upload.Uploaded], say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Report each file's way through the ledger until all have arrived; return their rows of ops.load."""
+    versions = [put.version_id for put in uploaded]
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + LOAD_SECONDS
+    while True:
+        files = ledger.rows(FILES, versions=versions)
+        for file in files:
+            if seen.get(file["version_id"]) != file["status"]:
+                seen[file["version_id"]] = file["status"]
+                say(f"{file['status']:9} {file['object_key']}{account(file)}")
+        if len(files) == len(uploaded) and all(file["status"] != "claimed" for file in files):
+            return files
+        platform.require_running()
+        given_up = bool(files) and all(
+            platform.api.run(DAG, file["claimed_by"])["state"] in airflow.FINISHED
+            for file in files
+            if file["status"] == "claimed" and file["claimed_by"]
+        )
+        if given_up and len(files) == len(uploaded):
+            # A load may end between the two questions.
+            files = ledger.rows(FILES, versions=versions)
+            given_up = any(file["status"] == "claimed" for file in files)
+        if given_up or time.monotonic() > deadline:
+            raise LocalError(not_loaded(platform, uploaded, files))
+        time.sleep(0.3)
+
+
+def not_loaded(platform: Platform, uploaded: list[upload.Uploaded], files: list[dict[str, Any]]) -> str:
+    """Return a message that names each file that has not been loaded, with the reason that the ledger has."""
+    noticed = {file["version_id"]: file for file in files}
+    lines = []
+    for put in uploaded:
+        file = noticed.get(put.version_id)
+        if file is None:
+            lines.append(f"    {put.key}: no run has noticed it (make logs PART=airflow-triggerer)")
+        elif file["status"] == "claimed":
+            lines.append(f"    {put.key}: {file['reason'] or 'claimed and not finished'}")
+            lines.append(f"        {platform.api.run_page(DAG, file['claimed_by'])}")
+    return "\n".join(["These files have not been loaded:", *lines])
+
+
+def account(file: dict[str, Any]) -> str:
+    """Return a file's account in words, empty while there is none."""
+    if file["status"] == "claimed":
+        return ""
+    if file["status"] == "done":
+        return ": read {read} = {accepted} accepted + {rejected} rejected + {held} held".format(**file)
+    return f": {file['reason']}"
+
+
+def latest_run(platform: Platform) -> list[str]:
+    """Return a line about the latest run of the DAG, if there is one."""
+    return [
+        f"The latest run is {run['state']}: {platform.api.run_page(DAG, run['dag_run_id'])}\n"
+        for run in platform.api.runs(DAG, limit=1)
+    ]
+
+
+def wait_until_moved(platform: Platform, uploaded: list[upload.Uploaded]) -> None:
+    """Wait until no uploaded version lies in landing/ any more."""
+    s3 = emulator.client("s3", platform.endpoint)
+    bucket = platform.state.outputs["LandingBucket"]
+    versions = {put.version_id for put in uploaded}
+    deadline = time.monotonic() + LOAD_SECONDS
+    while True:
+        listing = s3.list_object_versions(Bucket=bucket, Prefix="landing/").get("Versions", [])
+        left = [entry["Key"] for entry in listing if entry["VersionId"] in versions]
+        if not left:
+            return
+        platform.require_running()
+        if time.monotonic() > deadline:
+            raise LocalError(f"Still in landing/: {', '.join(left)}\n{''.join(latest_run(platform))}")
+        time.sleep(0.3)
+
+
+def wait_for_runs(platform: Platform, since: str, claimants: set[str]) -> list[dict[str, Any]]:
+    """Wait until the runs since the upload have ended; return them, oldest first."""
+    deadline = time.monotonic() + LOAD_SECONDS
+    while True:
+        runs = [
+            run
+            for run in platform.api.runs(DAG)
+            if run["dag_run_id"] in claimants or (run["queued_at"] or "") >= since
+        ]
+        if all(run["state"] in airflow.FINISHED for run in runs):
+            return runs[::-1]
+        platform.require_running()
+        if time.monotonic() > deadline:
+            raise LocalError(f"A run has not ended after {LOAD_SECONDS} s. {''.join(latest_run(platform))}")
+        time.sleep(0.3)
+
+
+def report(
+    platform: Platform,
+    ledger: Ledger,
+    uploaded: list[upload.Uploaded],
+    runs: list[dict[str, Any]],
+    stages: Stages,
+    console: Console,
+) -> int:
+    """Print the account of the demo; return 0 when it is complete and nothing failed, else 1."""
+    loads = ledger.rows(
+        LOADS, versions=[put.version_id for put in uploaded], runs=[run["dag_run_id"] for run in runs]
+    )
+    files = [load for load in loads if load["kind"] == "file"]
+    ids = [load["load_id"] for load in files]
+    resolved = {row["dataset"]: row["resolved"] for row in ledger.rows(RESOLVED, loads=ids)}
+    console.print()
+    console.print(by_dataset(files, resolved))
+    console.print(by_reason(ledger.rows(REASONS, loads=ids)))
+    set_aside = [load for load in files if load["status"] == "rejected"]
+    for load in set_aside:
+        console.print(f"Set aside as a whole: {escape(load['object_key'])}: {escape(load['reason'] or '')}")
+    changed = sum(load[count] for load in loads for count in CHANGES)
+    console.print(f"\nRows changed in the store: {changed}")
+
+    console.print(f"\nAirflow       {platform.api.url}/dags/{DAG}")
+    for run in runs:
+        console.print(f"Run           {platform.api.run_page(DAG, run['dag_run_id'])}")
+    console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
+    times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
+    console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
+
+    faults = faults_of(loads, runs, platform.api)
+    for fault in faults:
+        console.print(f"[red]{escape(fault)}[/red]")
+    if not faults:
+        console.print("[green]Every row is accounted for: read = accepted + rejected + held.[/green]")
+    return 1 if faults else 0
+
+
+def by_dataset(files: list[dict[str, Any]], resolved: dict[str, int]) -> Table:
+    """Return the table of counts, a line a dataset."""
+    table = Table(title="What was loaded", title_justify="left", box=None, pad_edge=False)
+    table.add_column("dataset")
+    for heading in ("files", *COUNTS[:4], "of these resolved later", COUNTS[4]):
+        table.add_column(heading, justify="right")
+    for dataset in sorted({str(file["dataset"]) for file in files}):
+        of_it = [file for file in files if file["dataset"] == dataset]
+        sums = {count: sum(file[count] for file in of_it) for count in COUNTS}
+        cells = [len(of_it), *(sums[count] for count in COUNTS[:4]), resolved.get(dataset, 0), sums["issues"]]
+        table.add_row(dataset, *map(str, cells))
+    return table
+
+
+def by_reason(reasons: list[dict[str, Any]]) -> Table:
+    """Return the table of reasons, the most frequent first."""
+    table = Table(
+        title="\nWhy rows were rejected or held, and what is odd about accepted ones", title_justify="left"
+    )
+    table.box = None
+    table.pad_edge = False
+    for heading in ("", "dataset", "reason"):
+        table.add_column(heading)
+    table.add_column("rows", justify="right")
+    for row in reasons:
+        table.add_row(row["what"], row["dataset"], row["reason"], str(row["rows"]))
+    return table
+
+
+def faults_of(loads: list[dict[str, Any]], runs: list[dict[str, Any]], api: airflow.Api) -> list[str]:
+    """Return a sentence for each load that failed or does not add up, and for each run that failed."""
+    faults = [
+        f"{load['object_key']} failed: {load['reason']}" for load in loads if load["status"] == "failed"
+    ]
+    faults += [
+        f"{load['object_key']}: read {load['read']} rows and accounted for {counted}"
+        for load in loads
+        if load["read"] != (counted := load["accepted"] + load["rejected"] + load["held"])
+    ]
+    for run in runs:
+        if run["state"] == "failed":
+            tasks = ", ".join(sorted(set(api.failed_tasks(DAG, run["dag_run_id"]))))
+            faults.append(f"The run {run['dag_run_id']} failed in {tasks or 'no task of its own'}")
+    return faults
