@@ -33,7 +33,7 @@ class RefusedWhileParsing(RuntimeError):
 
 
 def watch_imports(heavy: set[str]) -> Any:
-    """Return a patch of `import` that notes in `heavy` which of our files is the first to import a heavy package.
+    """Return a patch of `import` that notes in `heavy` which file of ours first imports a heavy package.
 
     What Airflow or a provider has imported before costs nothing more, and is not noted.
     """

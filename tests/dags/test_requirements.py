@@ -138,7 +138,7 @@ def imports(node: ast.AST) -> Iterator[str]:
 
 
 def imported_packages() -> set[str]:
-    """Return the distributions that the code below dags/ and include/ imports, at its top or in a function."""
+    """Return the distributions that the code below dags/ and include/ imports, wherever it does so."""
     modules = set()
     for root in (REPO / "dags", REPO / "include"):
         for file in root.rglob("*.py"):
