@@ -192,7 +192,7 @@ class Api:
 
     def failed_tasks(self, dag_id: str, run_id: str) -> list[str]:
         """Return the ids of the tasks that failed in a run."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?limit=1000&state=failed"
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?state=failed"
         return [task["task_id"] for task in self.request("GET", path)["task_instances"]]
 
     def run_page(self, dag_id: str, run_id: str) -> str:

@@ -6,6 +6,8 @@ import hashlib
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,7 @@ def missing(state: State) -> list[str]:
     url = endpoint(state)
     s3, sqs, secrets = client("s3", url), client("sqs", url), client("secretsmanager", url)
     bucket = outputs["LandingBucket"]
-    checks = {
+    checks: dict[str, Callable[[], object]] = {
         f"bucket {bucket}": lambda: s3.head_bucket(Bucket=bucket),
         "the landing queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingQueueUrl"], AttributeNames=["RedrivePolicy"]
@@ -91,16 +93,16 @@ def missing(state: State) -> list[str]:
         "the dead-letter queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
         ),
-        "the bucket's notification to the queue": lambda: s3.get_bucket_notification_configuration(
-            Bucket=bucket
-        )["QueueConfigurations"][0],
+        "the bucket's notification": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
+            "QueueConfigurations"
+        ][0],
         "the bucket's versioning": lambda: {"Enabled": True}[
             s3.get_bucket_versioning(Bucket=bucket)["Status"]
         ],
     }
     for name in CONNECTIONS:
         secret = f"{outputs['ConnectionsPrefix']}/{name}"
-        checks[f"connection {name}"] = lambda secret=secret: secrets.describe_secret(SecretId=secret)
+        checks[f"connection {name}"] = partial(secrets.describe_secret, SecretId=secret)
     # A queue's URL carries the port that the emulator had when it was made.
     absent = (
         []

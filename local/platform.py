@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 from local import airflow, aws, emulator, envfile, ports, postgres
 from local import state as states
@@ -111,7 +112,7 @@ class Platform:
             except BlockingIOError:
                 lock.seek(0)
                 raise LocalError(
-                    f"Another make is starting or stopping the platform (process {lock.read().strip()}): wait."
+                    f"Another make starts or stops the platform (process {lock.read().strip()}): wait."
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -242,7 +243,7 @@ class Platform:
         if started or not self.api.healthy():
             self._say("Airflow: starting")
             for part in airflow.PARTS:
-                self.supervisor.wait(part, lambda part=part: self._runs(part), 30)
+                self.supervisor.wait(part, partial(self._runs, part), 30)
             self._wait_healthy()
         self._say(f"Airflow on {self.api.url}")
         self._migrate_store()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Set
 
 import psutil
 
@@ -24,7 +25,7 @@ def is_free(port: int) -> bool:
         return True
 
 
-def choose(preferred: int, taken: set[int] = frozenset()) -> int:
+def choose(preferred: int, taken: Set[int] = frozenset()) -> int:
     """Return `preferred`, or the next port after it that is free and not in `taken`."""
     for port in range(preferred, preferred + SEARCHED):
         if port not in taken and is_free(port):

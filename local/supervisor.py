@@ -213,9 +213,7 @@ class Supervisor:
             wait_until(
                 lambda: all(self.statuses()[part].state in DOWN for part in parts),
                 60,
-                lambda: (
-                    f"These do not stop: {', '.join(p for p in parts if self.statuses()[p].state not in DOWN)}"
-                ),
+                lambda: f"Not all of these stop: {', '.join(parts)}",
             )
             self._call("shutdown")
             _gone, alive = psutil.wait_procs(ours, timeout=45)

@@ -21,7 +21,7 @@ class Uploaded:
 
 
 def choose_dataset(path: Path, dataset: str = "") -> str:
-    """Return `dataset` when one is named, else the one whose columns the file's header has, in whatever order.
+    """Return `dataset` when one is named, else the one whose columns the file's header has.
 
     Raises LocalError when there is no such file, no such dataset, or no dataset with such a header.
     """
