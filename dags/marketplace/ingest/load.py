@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -55,7 +56,7 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
     try:
         contract = contract_of(load)
         archive_key = load.archive_key or objects.destination(load, rejected=False)
-        with connection.transaction(), objects.open_version(s3, bucket, key, version) as body:
+        with connection.transaction(), closing(objects.open_version(s3, bucket, key, version)) as body:
             account = load_records(connection, contract, load, read_records(decode(body)))
             ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
     except (FileError, HeaderError) as error:

@@ -103,6 +103,8 @@ def decode(stream: BinaryIO) -> Iterator[str]:
             line_no += 1
             yield line
     except UnicodeDecodeError as error:
+        # A chunk is decoded when the lines before it are used up; the fault lies so many line ends into the chunk.
+        fault = line_no + 1 + error.object[: error.start].count(b"\n")
         raise FileError(
-            "not_utf8", f"After line {line_no} comes the byte {error.object[error.start]:#04x}, which is not UTF-8."
+            "not_utf8", f"Line {fault} holds the byte {error.object[error.start]:#04x}, which is not UTF-8."
         ) from error

@@ -1,0 +1,180 @@
+"""The ledger: a file is loaded once, whoever is told of it how often, and whoever dies at it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+from marketplace.ingest import ledger, objects
+from marketplace.ingest import load as load_module
+from marketplace.ingest.ledger import ClaimLostError
+
+
+def expire_leases(ingestion: Any) -> None:
+    ingestion.execute("update ops.load set lease_until = now() - interval '1 second'")
+
+
+def test_files_are_claimed_oldest_first_up_to_the_limit(ingestion: Any) -> None:
+    keys = [ingestion.put("publisher", f"P-{n},Publisher {n},", name=f"{9 - n}.csv") for n in range(5)]
+    assert [c["object_key"] for c in ingestion.claim("first", max_files=3)] == keys[:3]
+    assert [c["object_key"] for c in ingestion.claim("second", max_files=3)] == keys[3:]
+    assert ingestion.claim("third") == []
+
+
+def test_a_run_that_asks_again_gets_what_it_had(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    assert ingestion.claim("run") == ingestion.claim("run")
+
+
+def test_two_versions_of_a_key_are_two_files_in_their_order(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    ingestion.put("publisher", "P-1,Uno,")
+    assert [r["account"]["inserted"] + 2 * r["account"]["updated"] for r in ingestion.run()] == [1, 2]
+    assert ingestion.query("select name from store.publisher") == [("Uno",)]
+    assert ingestion.keys("landing/") == []
+
+
+def test_a_file_put_while_its_predecessor_is_loaded_is_not_lost(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim()
+    ingestion.put("publisher", "P-1,Uno,")
+    ingestion.load(claim)
+    assert len(ingestion.keys("landing/")) == 1
+    ingestion.run()
+    assert ingestion.query("select name from store.publisher") == [("Uno",)]
+
+
+def test_what_a_person_deleted_from_landing_is_not_loaded(ingestion: Any) -> None:
+    key = ingestion.put("publisher", "P-1,One,")
+    ingestion.s3.delete_object(Bucket=ingestion.bucket, Key=key)
+    assert ingestion.claim() == []
+    ingestion.put("publisher", "P-2,Two,")
+    assert len(ingestion.claim()) == 1
+
+
+def test_folder_markers_are_no_files(ingestion: Any) -> None:
+    ingestion.put_bytes("landing/", b"")
+    ingestion.put_bytes("landing/publisher/", b"")
+    assert ingestion.claim() == []
+
+
+def test_a_running_lease_is_respected_and_an_expired_one_is_taken_over(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim("dies")
+    assert ingestion.claim("waits") == []
+    expire_leases(ingestion)
+    assert ingestion.claim("takes over") == [claim]
+    with pytest.raises(ClaimLostError, match=r"Load 1 .* has been taken over by takes over\."):
+        ingestion.load(claim, "dies")
+    assert ingestion.load(claim, "takes over")["status"] == "done"
+
+
+def test_a_load_that_loses_its_claim_while_it_runs_keeps_nothing(
+    ingestion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim("slow")
+    finish = ledger.finish
+
+    def lose_then_finish(*arguments: Any, **options: Any) -> None:
+        expire_leases(ingestion)
+        ingestion.claim("quick")
+        finish(*arguments, **options)
+
+    monkeypatch.setattr(load_module.ledger, "finish", lose_then_finish)
+    with pytest.raises(ClaimLostError, match="was taken over while it ran: rolled back"):
+        ingestion.load(claim, "slow")
+    assert ingestion.query("select count(*) from store.publisher_alias") == [(0,)]
+    monkeypatch.undo()
+    assert ingestion.load(claim, "quick")["account"]["inserted"] == 1
+
+
+def test_a_lease_is_renewed_while_its_load_runs(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "LEASE_S", 0.6)
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim("run")
+    before = ingestion.loads()[0]["lease_until"]
+    renewed = threading.Event()
+    renew = ledger.execute
+
+    def execute(connection: Any, path: str, *arguments: Any, **options: Any) -> Any:
+        result = renew(connection, path, *arguments, **options)
+        if path == "ledger/renew.sql":
+            connection.commit()
+            renewed.set()
+        return result
+
+    monkeypatch.setattr(ledger, "execute", execute)
+    with ingestion.connect() as connection:
+        ledger.start(connection, claim["load_id"], "run")
+    with ledger.Lease(ingestion.connect, claim["load_id"], "run"):
+        assert renewed.wait(10)
+    assert ingestion.loads()[0]["lease_until"] > before
+
+
+def test_a_file_that_was_loaded_but_not_moved_is_moved_by_a_later_run(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim("dies")
+    load_module.load_file(ingestion.connect, ingestion.s3, ingestion.bucket, claim["load_id"], "dies")
+    assert len(ingestion.keys("landing/")) == 1
+    assert ingestion.claim("too early") == []
+    expire_leases(ingestion)
+    (result,) = ingestion.run()
+    assert (result["status"], result["account"]) == ("done", None)
+    assert (ingestion.keys("landing/"), len(ingestion.keys("archive/"))) == ([], 1)
+    assert len(ingestion.loads()) == 1
+
+
+def test_a_failing_file_says_why_and_after_six_attempts_waits_for_a_person(
+    ingestion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingestion.put("publisher", "P-1,One,")
+
+    def fail(*_arguments: Any) -> None:
+        raise psycopg.OperationalError("the disk is full")
+
+    monkeypatch.setattr(load_module, "load_records", fail)
+    for attempt in range(1, ledger.MAX_ATTEMPTS + 1):
+        (claim,) = ingestion.claim(f"run {attempt}")
+        with pytest.raises(psycopg.OperationalError, match="the disk is full"):
+            ingestion.load(claim)
+        assert ingestion.loads()[0]["reason"] == f"attempt {attempt} failed: OperationalError: the disk is full"
+        expire_leases(ingestion)
+    assert ingestion.claim("one too many") == []
+    (load,) = ingestion.loads()
+    assert (load["status"], load["attempts"]) == ("failed", 6)
+    assert ingestion.keys("landing/") == ["landing/publisher/a.csv"]
+
+    monkeypatch.undo()
+    (claim,) = ingestion.claim("a person", retry_failed=True)
+    assert ingestion.load(claim)["status"] == "done"
+
+
+def test_two_runs_that_claim_at_once_share_the_files(ingestion: Any) -> None:
+    for n in range(20):
+        ingestion.put("publisher", f"P-{n},Publisher {n},", name=f"{n}.csv")
+    landed = objects.list_landed(ingestion.s3, ingestion.bucket)
+    together = threading.Barrier(4)
+    claimed: list[int] = []
+
+    def claim(run: str) -> None:
+        with ingestion.connect() as connection:
+            together.wait()
+            claimed.extend(c["load_id"] for c in ledger.claim_files(connection, landed, run, 500))
+
+    threads = [threading.Thread(target=claim, args=(f"run {n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == len(set(claimed)) == 20
+    assert len(ingestion.loads()) == 20
+
+
+def test_a_claim_is_small_enough_to_travel_between_tasks(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim()
+    assert sorted(json.loads(json.dumps(claim))) == ["dataset", "load_id", "object_key", "version_id"]

@@ -1,0 +1,83 @@
+"""Reading records: exact line numbers, raw texts, and files that are wrong as a whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from marketplace.ingest import records
+from marketplace.ingest.records import FileError, Record, decode, parse_record, read_records
+
+
+def read(body: bytes) -> list[Record]:
+    return list(read_records(decode(io.BytesIO(body))))
+
+
+def test_a_record_has_the_line_it_starts_on_and_its_text() -> None:
+    body = b'id,name\r\n1,a\r\n\r\n2,"b\nb"\r\n3,c'
+    assert read(body) == [
+        Record(1, "id,name", ["id", "name"]),
+        Record(2, "1,a", ["1", "a"]),
+        Record(4, '2,"b\nb"', ["2", "b\nb"]),
+        Record(6, "3,c", ["3", "c"]),
+    ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("last", [True, False], ids=["final line end", "no final line end"])
+def test_every_line_end_counts_as_one(end: str, last: bool) -> None:
+    body = end.join(["id", "1", "", "2"]) + (end if last else "")
+    assert [(r.line_no, r.fields) for r in read(body.encode())] == [(1, ["id"]), (2, ["1"]), (4, ["2"])]
+
+
+def test_a_byte_order_mark_is_not_part_of_the_header() -> None:
+    assert read(b"\xef\xbb\xbfid\n1\n")[0].fields == ["id"]
+
+
+def test_a_quote_that_is_never_closed_takes_the_rest_into_one_record() -> None:
+    assert read(b'id,name\n1,"a\n2,b\n3,c\n')[1:] == [Record(2, '1,"a\n2,b\n3,c', ["1", "a\n2,b\n3,c\n"])]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        (b"", "empty", "The file is empty."),
+        ("id\n1\ncafé\n".encode("latin-1"), "not_utf8", "Line 3 holds the byte 0xe9, which is not UTF-8."),
+        ("id\n1\n".encode("utf-16"), "not_csv", "The file is UTF-16: it must be a plain CSV file in UTF-8."),
+        (b"\x1f\x8b\x08\x00", "not_csv", "The file is gzip: it must be a plain CSV file in UTF-8."),
+        (b"%PDF-1.7", "not_csv", "The file is PDF: it must be a plain CSV file in UTF-8."),
+    ],
+    ids=["empty", "latin-1", "UTF-16", "gzip", "PDF"],
+)
+def test_a_file_that_is_wrong_as_a_whole_says_why(body: bytes, kind: str, message: str) -> None:
+    with pytest.raises(FileError) as raised:
+        read(body)
+    assert (raised.value.kind, str(raised.value)) == (kind, message)
+
+
+def test_an_absurdly_long_field_is_refused_with_the_line_of_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_FIELD_CHARACTERS", 10)
+    with pytest.raises(FileError, match=r"The record that starts on line 3 is not CSV: field larger than field limit"):
+        read(b"id\n1\n" + b"x" * 11 + b"\n")
+
+
+def test_the_line_of_a_byte_that_is_not_utf8_is_exact_in_a_large_file() -> None:
+    body = b"id\n" + b"123456789\n" * 50_000 + b"caf\xe9\n"
+    with pytest.raises(FileError, match="Line 50002 holds the byte 0xe9"):
+        read(body)
+
+
+@given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4), max_size=20))
+def test_records_are_those_of_the_csv_module_and_raw_text_reads_as_the_record(rows: list[list[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    body = text.getvalue().encode()
+    if not body or body.startswith(tuple(records.MAGIC_NUMBERS)) or body.startswith(b"\xef\xbb\xbf"):
+        return
+    expected = [row for row in csv.reader(io.StringIO(text.getvalue(), newline="")) if row]
+    found = read(body)
+    assert [r.fields for r in found] == expected
+    assert [parse_record(r.raw) for r in found] == expected
