@@ -253,7 +253,7 @@ def read_contract(path: Path) -> Contract:
 
 
 def _mistake(raw: dict[str, Any], item: Any) -> str:
-    """Return one of pydantic's errors as `column 'country', type: Input should be ...`."""
+    """Return one of pydantic's errors as `column 'country', type: Input should be ..., not 'land'`."""
     location = list(item["loc"])
     parts = []
     if len(location) > 1 and location[0] in ("columns", "rules") and isinstance(location[1], int):
@@ -263,7 +263,11 @@ def _mistake(raw: dict[str, Any], item: Any) -> str:
         named = entry.get(label) if isinstance(entry, dict) else None
         parts.append(f"{collection[:-1]} {named!r}" if named else f"{collection[:-1]} number {number + 1}")
         location = location[2:]
+    if location[-1:] == ["[key]"]:  # a mapping's key, which YAML may have read as something else: NO is false
+        location = location[:-2]
     if location:
         parts.append(".".join(str(step) for step in location))
     message = item["msg"].removeprefix("Value error, ")
+    if message.startswith("Input should be"):
+        message += f", not {item['input']!r}"
     return ": ".join([", ".join(parts), message]) if parts else message

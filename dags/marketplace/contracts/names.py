@@ -21,13 +21,14 @@ _UNDECOMPOSED = str.maketrans(
 
 # Cyrillic and Greek letters that look like a Latin one, each case by itself: Ν looks like N, but ν like v.
 _LOOK_ALIKES = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаеѕіјорсух" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορυχ",
-    "ABESIJKMHOPCTYXaesijopcyx" + "ABEZHIKMNOPTYXaikvopux",
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухᲂᲃ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορυχ",
+    "ABESIJKMHOPCTYXaesijopcyxoc" + "ABEZHIKMNOPTYXaikvopux",
 )
-_WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile(r"[A-Za-z]")
 
+# What accents are when decomposed; the marks of other scripts (a voiced sound in kana) lie elsewhere.
 _ACCENTS = range(0x0300, 0x0370)
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+")
 
 LEGAL_SUFFIXES = frozenset({
     "ab", "ag", "aps", "as", "asa", "bv", "bvba", "co", "company", "corp", "corporation", "doo", "gmbh",
@@ -85,9 +86,8 @@ def fold(text: str) -> str:
     >>> fold("Vаlvе") == fold("Valve"), fold("Метро 2033")
     (True, 'метро 2033')
     """
-    text = _unaccented(unicodedata.normalize("NFKD", _MARKS.sub(" ", text)))
-    text = _WORD.sub(_latinised, unicodedata.normalize("NFKC", text))
-    text = text.casefold().translate(_UNDECOMPOSED).translate(_SEPARATORS)
+    text = unicodedata.normalize("NFKD", _MARKS.sub(" ", text)).translate(_SEPARATORS)
+    text = _unaccented(_WORD.sub(_latinised, text)).casefold().translate(_UNDECOMPOSED)
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 

@@ -1,0 +1,161 @@
+"""Whole rows: their width, their rules, and that neither column order nor what came before matters."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace.contracts import Checked, Problem, compile_validator, load_contract
+from marketplace.contracts.column import ColumnCheck
+from marketplace.contracts.model import Contract
+
+DETAIL = load_contract("transaction_detail")
+TRANSACTION = load_contract("transaction")
+CLEAN = ["TXN-1", "1", "GAM-001", "Valve", "EU", "PC", "59.99", "18.00", "41.99"]
+
+
+def test_a_clean_row_gives_its_values_in_the_order_of_the_stage() -> None:
+    assert compile_validator(DETAIL, DETAIL.header)(CLEAN) == Checked(
+        ("TXN-1", "1", "GAM-001", "gam 001", "Valve", "valve", "EU", "PC", "59.99", "18.00", "41.99"), ()
+    )
+    assert len(DETAIL.stage_columns) == 11
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "detail"),
+    [
+        (CLEAN[:8], "too_few_fields", "the row has 8 fields; accepted: 9, as the header has"),
+        ([], "too_few_fields", "the row has 0 fields; accepted: 9, as the header has"),
+        ([*CLEAN, ""], "too_many_fields", "the row has 10 fields; accepted: 9, as the header has"),
+    ],
+)
+def test_a_row_of_another_width_is_an_error_and_nothing_else(
+    fields: list[str], kind: str, detail: str
+) -> None:
+    expected = Checked(None, (Problem(None, kind, detail, "error"),))
+    assert compile_validator(DETAIL, DETAIL.header)(fields) == expected
+
+
+def test_every_problem_of_a_row_is_found_and_one_error_rejects_it() -> None:
+    row = ["", "1", "GAM-001", "Valve", "Moon Base", "PC", "free", "18.00", "41.99"]
+    values, problems = compile_validator(DETAIL, DETAIL.header)(row)
+    assert values is None
+    assert [(p.column, p.kind, p.severity) for p in problems] == [
+        ("transaction_id", "missing", "error"),
+        ("region", "unknown_value", "warning"),
+        ("gross_amount", "invalid_amount", "error"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("txn_type", "total", "customer", "broken"),
+    [
+        ("sale", "5.00", "CUST-1", None),
+        ("sale", "0", "CUST-1", None),
+        ("sale", "-0.01", "CUST-1", ("total_amount", "negative_amount")),
+        ("sale", "5.00", "PLATFORM", ("customer_ref", "platform_on_sale")),
+        ("refund", "-5.00", "CUST-1", None),
+        ("refund", "0.00", "CUST-1", None),
+        ("refund", "5.00", "CUST-1", ("total_amount", "positive_amount")),
+        ("REFUND", "-5.00", "platform", ("customer_ref", "platform_on_sale")),
+        ("payout", "-5.00", "PLATFORM", None),
+        ("payout", "0.0001", "PLATFORM", ("total_amount", "positive_amount")),
+        ("payout", "-5.00", "CUST-1", ("customer_ref", "customer_on_payout")),
+    ],
+)
+def test_the_rules_of_transactions(
+    txn_type: str, total: str, customer: str, broken: tuple[str, str] | None
+) -> None:
+    row = ["TXN-1", txn_type, "2025-01-05T14:22:10Z", "EUR", total, customer]
+    values, problems = compile_validator(TRANSACTION, TRANSACTION.header)(row)
+    assert [(p.column, p.kind) for p in problems] == ([broken] if broken else [])
+    assert (values is None) == (broken is not None)
+
+
+def test_a_broken_rule_says_what_would_be_accepted_where() -> None:
+    row = ["TXN-1", "refund", "2025-01-05", "EUR", "14.99", "CUST-1"]
+    (problem,) = compile_validator(TRANSACTION, TRANSACTION.header)(row).problems
+    assert problem == Problem(
+        "total_amount", "positive_amount", "'14.99'; accepted where txn_type is refund: at most 0", "error"
+    )
+
+
+def test_a_rule_is_not_applied_where_a_value_is_wrong_already() -> None:
+    row = ["TXN-1", "refund", "2025-01-05", "EUR", "free", "PLATFORM"]
+    problems = compile_validator(TRANSACTION, TRANSACTION.header)(row).problems
+    assert [p.kind for p in problems] == ["invalid_amount", "platform_on_sale"]
+
+
+def test_rules_with_in_and_without_when() -> None:
+    contract = Contract.model_validate(
+        {
+            "dataset": "probe",
+            "description": "A probe.",
+            "key": ["k"],
+            "columns": [{"name": "k", "type": "id", "description": "The key."}],
+            "rules": [{"column": "k", "in": ["a", "b"], "reason": "not_a_or_b"}],
+            "tables": ["store.probe"],
+        }
+    )
+    validate = compile_validator(contract, ["k"])
+    assert validate(["a"]) == (("a",), ())
+    assert validate(["c"]) == (None, (Problem("k", "not_a_or_b", "'c'; accepted: a, b", "error"),))
+
+
+# Texts that mean something to one column or other, so that rows are often nearly right.
+MEANINGFUL = [
+    *CLEAN, "sale", "Refund", "payout", "PLATFORM", "cust-12", "CUST-0001", "USD", "eur", "03/02/2021",
+    "2025-01-05T14:22:10Z", "2024-02-29T00:00:00Z", "2025-02-29T00:00:00Z", "25/12/2021", "-5.00", "1,234.50",
+    "12,50", "", "NULL", "-", "nan", "ps5", " pc ", "Moon Base", "0", "2.0", "007", "-0.00", "x" * 201,
+    "a\0b", "TXN-1\n",
+]  # fmt: skip
+cells = st.sampled_from(MEANINGFUL) | st.text(max_size=20)
+
+
+@given(st.lists(cells, max_size=12))
+@pytest.mark.parametrize("contract", [DETAIL, TRANSACTION], ids=lambda contract: contract.dataset)
+def test_no_text_makes_the_validator_raise_and_values_are_none_exactly_for_an_error(
+    contract: Contract, row: list[str]
+) -> None:
+    values, problems = compile_validator(contract, contract.header)(row)
+    assert (values is None) == any(problem.severity == "error" for problem in problems)
+    if values is not None:
+        assert len(values) == len(contract.stage_columns)
+        assert not any("\0" in value for value in values if value is not None)
+
+
+@given(st.data())
+@pytest.mark.parametrize("contract", [DETAIL, TRANSACTION], ids=lambda contract: contract.dataset)
+def test_the_order_of_columns_does_not_matter(contract: Contract, data: st.DataObject) -> None:
+    row = dict(zip(contract.header, data.draw(st.tuples(*[cells] * len(contract.header))), strict=True))
+    order = data.draw(st.permutations(contract.header))
+    expected = compile_validator(contract, contract.header)(list(row.values()))
+    assert compile_validator(contract, order)([row[name] for name in order]) == expected
+
+
+@given(st.lists(st.tuples(*[cells] * len(DETAIL.header)), min_size=2, max_size=5))
+def test_what_was_met_before_does_not_matter(rows: list[tuple[str, ...]]) -> None:
+    remembering = compile_validator(DETAIL, DETAIL.header)
+    for row in (*rows, *rows):
+        assert remembering(list(row)) == compile_validator(DETAIL, DETAIL.header)(list(row))
+
+
+@given(cells)
+@pytest.mark.parametrize(
+    "column", [*DETAIL.columns, *TRANSACTION.columns], ids=lambda column: f"{column.name}-{column.type}"
+)
+def test_the_quick_way_gives_what_the_careful_way_gives(column: object, text: str) -> None:
+    check = ColumnCheck(column, "month_first")  # type: ignore[arg-type]
+    check.examine(text)
+    quick = tuple(function(text) for function in check.quick)
+    if None not in quick:
+        assert check.decide(text) == (quick, ())
+
+
+def test_a_validator_remembers_a_bounded_number_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("marketplace.contracts.column.REMEMBERED", 3)
+    check = ColumnCheck(DETAIL.column("game_ref"), "month_first")
+    for number in range(10):
+        assert check.examine(f"Game {number}").values == (f"Game {number}", f"game {number}")
+    assert [check.quick[0](f"Game {number}") for number in (0, 2, 3, 9)] == ["Game 0", "Game 2", None, None]
