@@ -105,7 +105,10 @@ def _empty_bucket(s3: Client, bucket: str) -> None:
     """Delete all versions and delete markers: S3 deletes an empty bucket only."""
     # The first page again and again: a marker for the next one would name a version that is gone.
     while True:
-        page = s3.list_object_versions(Bucket=bucket, MaxKeys=DELETE_BATCH)
+        try:
+            page = s3.list_object_versions(Bucket=bucket, MaxKeys=DELETE_BATCH)
+        except s3.exceptions.NoSuchBucket:
+            return  # deleted by hand; CloudFormation does not mind
         versions = [
             {"Key": version["Key"], "VersionId": version["VersionId"]}
             for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]

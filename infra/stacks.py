@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
 
@@ -53,12 +54,13 @@ class Stacks:
         )
         if change_set["Status"] == "FAILED":
             self._cloudformation.delete_change_set(ChangeSetName=change_set["ChangeSetId"])
-            reason = change_set["StatusReason"]
+            reason = change_set.get("StatusReason", "no reason given")
             if stack is None or not any(text in reason for text in NO_CHANGES):
                 raise StackFailed(f"{name}: CloudFormation refused the change set: {reason}")
             self._progress(f"{name}: unchanged")
             return _outputs(stack)
-        self._cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+        with _refusals_named(name):
+            self._cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
         done = self._wait_for_stack(name, change_set["StackId"])
         if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
@@ -73,7 +75,8 @@ class Stacks:
         stack = self._find(name)
         if stack is None:
             return
-        self._cloudformation.delete_stack(StackName=stack["StackId"])
+        with _refusals_named(name):
+            self._cloudformation.delete_stack(StackName=stack["StackId"])
         done = self._wait_for_stack(name, stack["StackId"])
         if done["StackStatus"] != "DELETE_COMPLETE":
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
@@ -137,7 +140,7 @@ class Stacks:
         change_set_type: str,
     ) -> dict[str, Any]:
         """The change set's description once CloudFormation has computed it."""
-        try:
+        with _refusals_named(name):
             created = self._cloudformation.create_change_set(
                 StackName=name,
                 ChangeSetName=f"deploy-{uuid.uuid4().hex}",
@@ -148,9 +151,6 @@ class Stacks:
                 ],
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
-        except ClientError as error:
-            # CloudFormation's sentence tells what is wrong, and not in which stack.
-            raise StackFailed(f"{name}: {error.response['Error']['Message']}") from error
         return self._wait(
             lambda: self._cloudformation.describe_change_set(ChangeSetName=created["Id"]),
             lambda change_set: change_set["Status"] in ("CREATE_COMPLETE", "FAILED"),
@@ -224,6 +224,15 @@ class Stacks:
             for event in found
             if event["OperationId"] == last
         ]
+
+
+@contextmanager
+def _refusals_named(name: str) -> Iterator[None]:
+    """Turn CloudFormation's refusal of a request, which does not say of which stack, into StackFailed."""
+    try:
+        yield
+    except ClientError as error:
+        raise StackFailed(f"{name}: {error.response['Error']['Message']}") from error
 
 
 def _is_settled(stack: Mapping[str, Any]) -> bool:

@@ -284,6 +284,15 @@ def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, mon
     assert found == {"marketplace-local-storage": [], "marketplace-local-ingest": []}
 
 
+def test_destroy_goes_on_when_a_bucket_was_deleted_by_hand(emulator, parameters):
+    deploy("local", parameters)
+    emulator("s3").delete_bucket(Bucket=BUCKET)
+
+    destroy("local")
+
+    assert statuses(emulator("cloudformation")) == {}
+
+
 def test_the_command_prints_where_it_goes_first_then_the_outputs(
     emulator, emulator_url, parameters, tmp_path: Path, capsys
 ):
