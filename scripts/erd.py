@@ -32,8 +32,8 @@ INTRODUCTION = """\
 # The store, drawn from the database
 
 A box is a table. `||` means exactly one, `|o` none or one, `o{` any number; a solid line is a reference that
-is part of the referring table's primary key, a dotted line any other. PK is a primary key, FK a reference, UK a
-unique column.
+is part of the referring table's primary key, a dotted line any other. PK marks a primary key, FK a reference,
+UK a unique column.
 
 Every row of `store` and `geo` also has `load_id` and `load_line`, the load (`ops.load`) and the physical line
 of its file that the values came from, null where no file brought it; and `row_xid`, the transaction that last

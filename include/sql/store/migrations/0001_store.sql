@@ -371,6 +371,8 @@ begin
     return null;
 end $$;
 comment on function ops.leave_tombstone is 'A deleted row, or a key that was changed away, is remembered by its key';
+-- Who may execute a trigger function may hang it on a table of their own.
+revoke execute on function ops.leave_tombstone from public;
 
 create function ops.refuse_truncate() returns trigger language plpgsql as $$
 begin
@@ -431,6 +433,9 @@ grant insert, update on ops.load to store_writer;
 grant insert on ops.rejected_row, ops.issue to store_writer;
 grant usage on all sequences in schema ops, store to store_writer;
 grant insert, update on ops.held_row, ops.confirmation to store_writer;
+
+-- By which the schema's revision is checked from outside.
+grant select on public.alembic_version to store_writer;
 
 -- A reader sees no raw line: they hold personal data.
 grant select on all tables in schema store, geo to store_reader;
