@@ -75,7 +75,7 @@ class Stages:
 
 
 class Ledger:
-    """What the demo reads of schema ops, as the role that may only read."""
+    """What the demo reads of schema ops."""
 
     def __init__(self, url: str) -> None:
         self._connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
@@ -95,7 +95,7 @@ def run(platform: Platform, console: Console, clock: Any) -> int:
     stages.end("install", clock.seconds())
     platform.up()
     stages.end("start", clock.seconds())
-    ledger = Ledger(platform.store_url("store_reader"))
+    ledger = Ledger(platform.store_url())
     try:
         since = datetime.now(UTC).isoformat()
         uploaded = upload_samples(platform, clock.say)

@@ -218,6 +218,11 @@ def create_database(
     connection.execute(statement)
 
 
+def drop_database(connection: psycopg.Connection, database: str) -> None:
+    """Drop `database`, ending the sessions in it."""
+    connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(database)))
+
+
 def prepare_store(state: State, database: str) -> None:
     """Run bootstrap.sql in `database`: what only a superuser may do, before the migrations."""
     with connect(state, database) as connection:
