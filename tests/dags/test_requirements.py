@@ -40,27 +40,17 @@ def pins(file: Path) -> dict[str, str]:
     return found
 
 
-def resolve(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+def resolve(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
     """Resolve as MWAA does: Python 3.12 on Amazon Linux 2023, wheels only, both lists of constraints."""
     uv = Path(sys.executable).with_name("uv")
     assert uv.is_file(), f"{uv} is missing: it belongs to requirements-dev.txt, so run make again"
-    (tmp_path / "requirements.txt").write_text(text, encoding="utf-8")
+    (directory / "requirements.txt").write_text(text, encoding="utf-8")
+    target = ["--python-version=3.12", "--python-platform=x86_64-manylinux_2_28", "--only-binary=:all:"]
     return subprocess.run(
         [
-            *(
-                uv,
-                "pip",
-                "compile",
-                "--quiet",
-                "--no-header",
-                "--no-annotate",
-                "--no-config",
-                "--only-binary",
-                ":all:",
-            ),
-            *("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_28"),
+            *(uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate", *target),
             *("--constraint", CONSTRAINTS, "--constraint", ESSENTIAL),
-            *("--output-file", tmp_path / "resolved.txt", tmp_path / "requirements.txt"),
+            *("--output-file", directory / "resolved.txt", directory / "requirements.txt"),
         ],
         capture_output=True,
         text=True,
