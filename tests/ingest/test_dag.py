@@ -1,0 +1,248 @@
+"""The DAGs as Airflow runs them, in this process, on the platform's real parts."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+from marketplace.ingest import load as load_module
+from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
+
+from local.platform import Platform
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+
+class Runner:
+    """Runs a DAG by `dag.test()`, and looks at what is left behind."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._url = platform.store_url()
+        self._airflow_url = platform.store_url("airflow", "airflow")
+        self.s3 = boto3.client("s3")
+        self.bucket = platform.state.outputs["LandingBucket"]
+
+    def run(self, dag_id: str, **conf: Any) -> Any:
+        """Run a DAG once without waiting between retries; returns the DAG run."""
+        from airflow.dag_processing.dagbag import DagBag
+
+        # Parsed anew for each run: dag.test() leaves a run's parameters in the DAG object.
+        dag = DagBag(str(DAGS / f"{dag_id}.py")).dags[dag_id]
+        for task in dag.tasks:
+            task.retries = 0
+        return dag.test(run_conf=conf)
+
+    def put(self, dataset: str, name: str, text: str) -> None:
+        """Put a file into the landing bucket."""
+        self.s3.put_object(Bucket=self.bucket, Key=f"landing/{dataset}/{name}", Body=text.encode())
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys under a prefix of the landing bucket."""
+        return sorted(o["Key"] for o in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", []))
+
+    def store(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on the store."""
+        with psycopg.connect(self._url) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def metadata(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a query on Airflow's own database."""
+        with psycopg.connect(self._airflow_url) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def states(self, run: Any) -> dict[str, list[str]]:
+        """Return the states of a run's task instances by task."""
+        rows = self.metadata(
+            "select task_id, array_agg(state order by map_index) from task_instance where run_id = %s group by 1",
+            run.run_id,
+        )
+        return dict(rows)
+
+    def announced(self, run: Any) -> list[str]:
+        """Return the names of the assets that a run has announced."""
+        rows = self.metadata(
+            "select a.name from asset_event e join asset a on a.id = e.asset_id where e.source_run_id = %s order by 1",
+            run.run_id,
+        )
+        return [name for (name,) in rows]
+
+
+@pytest.fixture(scope="module")
+def runner(platform: Platform, airflow_db: None) -> Iterator[Runner]:
+    yield Runner(platform)
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Names that no other test in this database uses, and that match no other."""
+    suffix = uuid.uuid4().hex[:10]
+    return lambda text: f"{text}{suffix}"
+
+
+def test_migrate_ends_at_the_newest_revision(runner: Runner) -> None:
+    run = runner.run("migrate")
+    assert run.state == "success"
+    assert runner.states(run) == {"migrate_store": ["success"], "check_store": ["success"]}
+
+
+def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str], str]) -> None:
+    publisher, game, transaction = unique("P-"), unique("G-"), unique("T-")
+    runner.put("transaction_detail", "d.csv", (
+        "transaction_id,line_no,game_ref,publisher_ref,region,platform,gross_amount,platform_fee,net_amount\n"
+        f"{transaction},1,{unique('Game ')},{unique('Publisher ')},EU,PC,10,3,7\n"
+    ))  # fmt: skip
+    runner.put("transaction", "t.csv", (
+        "transaction_id,txn_type,txn_ts,currency,total_amount,customer_ref\n"
+        f"{transaction},sale,2025-01-05,EUR,10,CUST-0001\n"
+    ))  # fmt: skip
+    runner.put("game", "g.csv", f"game_id,title,release_date,genre\n{game},{unique('Game ')},,\n")
+    runner.put("publisher", "p.csv", f"publisher_id,name,country\n{publisher},{unique('Publisher ')},US\n")
+
+    run = runner.run("ingest_files")
+
+    assert run.state == "success"
+    assert runner.states(run) == {
+        "claim_files": ["success"],
+        "file.load": ["success"] * 4,
+        "file.archive": ["success"] * 4,
+        "file.delete": ["success"] * 4,
+        "retry_held_rows": ["success"],
+        "publish_assets": ["success"],
+    }
+    assert runner.keys("landing/") == []
+    assert runner.store("select game_id from store.transaction_line where transaction_id = %s", transaction) == [(game,)]
+    assert runner.announced(run) == [
+        "store.customer", "store.game", "store.game_alias", "store.game_release", "store.publisher",
+        "store.publisher_alias", "store.transaction", "store.transaction_line",
+    ]  # fmt: skip
+    accounts = runner.metadata(
+        "select value from xcom where run_id = %s and task_id = 'file.load' and key = 'return_value' order by map_index",
+        run.run_id,
+    )
+    assert [(a["status"], a["account"]["read"]) for (a,) in map(parsed, accounts)] == [("done", 1)] * 4
+    names = runner.metadata(
+        "select rendered_map_index from task_instance where run_id = %s and task_id = 'file.load' order by map_index",
+        run.run_id,
+    )
+    assert [name.split(" · ")[0] for (name,) in names] == [
+        "landing/transaction_detail/d.csv", "landing/transaction/t.csv", "landing/game/g.csv", "landing/publisher/p.csv",
+    ]  # fmt: skip
+
+
+def parsed(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(json.loads(value) if isinstance(value, str) else value for value in row)
+
+
+def test_a_run_that_an_event_doubles_finds_nothing_to_do(runner: Runner) -> None:
+    runner.run("ingest_files")
+    run = runner.run("ingest_files")
+    assert run.state == "success"
+    states = runner.states(run)
+    assert states["file.load"] == states["file.archive"] == states["file.delete"] == ["skipped"]
+    assert runner.announced(run) == []
+
+
+def test_a_file_that_is_wrong_as_a_whole_does_not_stop_the_others(runner: Runner, unique: Callable[[str], str]) -> None:
+    runner.put("publisher", unique("bad"), "publisher_id;name\n")
+    runner.put("publisher", unique("good"), f"publisher_id,name,country\n{unique('P-')},{unique('Publisher ')},\n")
+    run = runner.run("ingest_files")
+    assert run.state == "success"
+    assert runner.keys("landing/") == []
+    assert [key.rsplit("-", 1)[-1] for key in runner.keys("rejected/publisher/")][-1] == unique("bad")
+
+
+def test_a_load_that_fails_fails_the_run_and_leaves_its_file(
+    runner: Runner, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.put("publisher", unique("breaks"), f"publisher_id,name,country\n{unique('P-')},{unique('Broken ')},\n")
+    runner.put("publisher", unique("works"), f"publisher_id,name,country\n{unique('Q-')},{unique('Working ')},\n")
+    load_records = load_module.load_records
+
+    def fail_on_one(connection: Any, contract: Any, load: Any, records: Any) -> Any:
+        if load.object_key.endswith(unique("breaks")):
+            raise psycopg.OperationalError("the disk is full")
+        return load_records(connection, contract, load, records)
+
+    monkeypatch.setattr(load_module, "load_records", fail_on_one)
+    run = runner.run("ingest_files")
+    assert run.state == "failed"
+    assert sorted(runner.states(run)["file.load"]) == ["failed", "success"]
+    assert sorted(runner.states(run)["file.delete"]) == ["success", "upstream_failed"]
+    assert runner.keys("landing/") == [f"landing/publisher/{unique('breaks')}"]
+    assert runner.announced(run) == ["store.publisher", "store.publisher_alias"]
+    assert runner.store("select status, reason from ops.load where object_key like %s", f"%{unique('breaks')}") == [
+        ("claimed", "attempt 1 failed: OperationalError: the disk is full")
+    ]
+
+    monkeypatch.undo()
+    with psycopg.connect(runner._url) as connection:
+        connection.execute("update ops.load set lease_until = now() where status = 'claimed'")
+    assert runner.run("ingest_files").state == "success"
+    assert runner.keys("landing/") == []
+
+
+def test_a_run_that_leaves_files_calls_for_the_next(runner: Runner, unique: Callable[[str], str]) -> None:
+    for n in range(3):
+        runner.put("publisher", unique(f"{n}-"), f"publisher_id,name,country\n{unique(f'P{n}-')},{unique(f'Many {n} ')},\n")
+    run = runner.run("ingest_files", max_files=2)
+    assert (len(runner.keys("landing/")), runner.announced(run)[0]) == (1, "landing")
+    run = runner.run("ingest_files", max_files=2)
+    assert (len(runner.keys("landing/")), "landing" in runner.announced(run)) == (0, False)
+
+
+def test_archived_files_are_reloaded_by_parameter(runner: Runner, unique: Callable[[str], str]) -> None:
+    runner.put("publisher", unique("r"), f"publisher_id,name,country\n{unique('P-')},{unique('Reloaded ')},US\n")
+    runner.run("ingest_files")
+    (put_at,), = runner.store("select put_at::text from ops.load where object_key like %s", f"%{unique('r')}")
+    with psycopg.connect(runner._url) as connection:
+        connection.execute("update store.publisher_alias set country_code = null where alias_id = %s", (unique("P-"),))
+    run = runner.run("ingest_files", reload_from=put_at.replace(" ", "T"))
+    assert run.state == "success"
+    assert runner.states(run)["file.archive"] == ["skipped"]
+    assert runner.store("select country_code from store.publisher_alias where alias_id = %s", unique("P-")) == [("US",)]
+
+
+def test_a_reload_without_its_beginning_is_refused(runner: Runner) -> None:
+    assert runner.run("ingest_files", reload_to="2025-01-01T00:00:00Z").state == "failed"
+
+
+def moved(runner: Runner, key: str, *, destination: str | None) -> dict[str, Any]:
+    version = runner.s3.put_object(Bucket=runner.bucket, Key=key, Body=b"x")["VersionId"]
+    return {"source_key": key, "version_id": version, "destination_key": destination, "size_bytes": 1}
+
+
+def test_moving_twice_is_no_error_and_a_newer_version_stays(runner: Runner, unique: Callable[[str], str]) -> None:
+    key, destination = unique("moving/"), unique("moved/")
+    loaded = moved(runner, key, destination=destination)
+    runner.s3.put_object(Bucket=runner.bucket, Key=key, Body=b"newer")
+    for _ in range(2):
+        ArchiveObjectOperator(task_id="archive", bucket=runner.bucket, loaded=loaded).execute({})
+        DeleteObjectVersionOperator(task_id="delete", bucket=runner.bucket, loaded=loaded).execute({})
+    assert runner.s3.get_object(Bucket=runner.bucket, Key=destination)["Body"].read() == b"x"
+    assert runner.s3.get_object(Bucket=runner.bucket, Key=key)["Body"].read() == b"newer"
+    runner.s3.delete_object(Bucket=runner.bucket, Key=key)
+
+
+def test_an_object_that_is_nowhere_is_an_error(runner: Runner, unique: Callable[[str], str]) -> None:
+    from botocore.exceptions import ClientError
+
+    loaded = moved(runner, unique("gone/"), destination=unique("nowhere/"))
+    DeleteObjectVersionOperator(task_id="delete", bucket=runner.bucket, loaded=loaded).execute({})
+    with pytest.raises(ClientError, match="NoSuch"):
+        ArchiveObjectOperator(task_id="archive", bucket=runner.bucket, loaded=loaded).execute({})
+
+
+def test_an_object_above_the_limit_is_copied_in_parts(
+    runner: Runner, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketplace.ingest.operators.COPY_LIMIT_BYTES", 0)
+    loaded = moved(runner, unique("large/"), destination=unique("copied/"))
+    ArchiveObjectOperator(task_id="archive", bucket=runner.bucket, loaded=loaded).execute({})
+    assert runner.s3.get_object(Bucket=runner.bucket, Key=unique("copied/"))["Body"].read() == b"x"
+    runner.s3.delete_object(Bucket=runner.bucket, Key=unique("large/"))
