@@ -18,7 +18,8 @@ from local.layout import Layout
 from local.platform import Platform
 from local.supervisor import last_lines
 
-console = Console(highlight=False, soft_wrap=True)
+# Without a terminal, as in a log, lines are as long as they need to be.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
 class Clock:

@@ -22,6 +22,7 @@ from local.platform import Platform
 SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
 LOAD_SECONDS = 180
+SHOWN_REASONS = 5  # of each of rejected, held and issue
 COUNTS = ("read", "accepted", "rejected", "held", "issues")
 CHANGES = ("inserted", "updated")
 
@@ -46,7 +47,7 @@ where h.load_id = any(%(loads)s) and h.resolved_load_id is not null
 group by l.dataset
 """
 REASONS = """
-select what, dataset, reason, count(*) as rows
+select findings.what, load.dataset, findings.reason, count(*) as rows
 from (
     select 'rejected' as what, load_id, reason from ops.rejected_row
     union all
@@ -56,8 +57,8 @@ from (
 ) as findings
 inner join ops.load using (load_id)
 where load_id = any(%(loads)s)
-group by what, dataset, findings.reason
-order by what desc, rows desc, dataset, findings.reason
+group by findings.what, load.dataset, findings.reason
+order by rows desc, load.dataset, findings.reason
 """
 
 
@@ -271,17 +272,15 @@ def by_dataset(files: list[dict[str, Any]], resolved: dict[str, int]) -> Table:
 
 
 def by_reason(reasons: list[dict[str, Any]]) -> Table:
-    """Return the table of reasons, the most frequent first."""
-    table = Table(
-        title="\nWhy rows were rejected or held, and what is odd about accepted ones", title_justify="left"
-    )
-    table.box = None
-    table.pad_edge = False
+    """Return the table of the most frequent reasons for a row to be rejected, held, or accepted with an issue."""
+    title = "\nThe most frequent reasons (all are in ops.rejected_row, ops.held_row and ops.issue)"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("", "dataset", "reason"):
         table.add_column(heading)
     table.add_column("rows", justify="right")
-    for row in reasons:
-        table.add_row(row["what"], row["dataset"], row["reason"], str(row["rows"]))
+    for what in ("rejected", "held", "issue"):
+        for row in [row for row in reasons if row["what"] == what][:SHOWN_REASONS]:
+            table.add_row(what, row["dataset"], row["reason"], str(row["rows"]))
     return table
 
 
