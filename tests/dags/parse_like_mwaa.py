@@ -92,13 +92,13 @@ def parse() -> dict[str, Any]:
     with watch_imports(heavy):
         seconds = parse_each_file()
 
-    import boto3.session
+    import botocore.session
     import sqlalchemy
 
     reached: set[str] = set()
     with (
         mock.patch.object(socket.socket, "connect", refuse("the network", reached)),
-        mock.patch.object(boto3.session.Session, "__init__", refuse("an AWS session", reached)),
+        mock.patch.object(botocore.session.Session, "create_client", refuse("an AWS client", reached)),
         mock.patch.object(sqlalchemy, "create_engine", refuse("a database engine", reached)),
         mock.patch.object(Connection, "get", refuse("an Airflow connection", reached)),
         mock.patch.object(Variable, "get", refuse("an Airflow variable", reached)),
