@@ -1,0 +1,217 @@
+"""A platform of these tests' own, with a real supervisor, PostgreSQL and emulator: they kill its parts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from local import emulator, ports, postgres, state
+from local.errors import LocalError
+from local.layout import LONGEST_SOCKET_PATH, Layout
+from local.platform import Platform
+from local.supervisor import PartDownError, leftovers, wait_until
+
+PORTS = {"postgres": 35432, "emulator": 34566, "airflow": 38080}
+
+
+def new_platform(directory: Path) -> tuple[Platform, list[str]]:
+    """Return a platform in a directory, and the list that its progress goes into."""
+    said: list[str] = []
+    layout = Layout(directory / "state")
+    return Platform(layout, with_airflow=False, durable=False, preferred_ports=PORTS, say=said.append), said
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="marketplace-test-") as name:
+        path = Path(name).resolve()
+        path.chmod(0o711)
+        yield path
+
+
+@pytest.fixture
+def running(directory: Path) -> Iterator[tuple[Platform, list[str]]]:
+    platform, said = new_platform(directory)
+    try:
+        platform.up()
+        said.clear()
+        yield platform, said
+    finally:
+        platform.down()
+
+
+def kill(platform: Platform, part: str) -> int:
+    """Kill a part the hard way, wait until the supervisor has noticed, and return its former process id."""
+    pid = platform.statuses()[part].pid
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: platform.statuses()[part].crashed, 10, lambda: f"{part} is still thought to run")
+    return pid
+
+
+def test_down_leaves_no_process_and_no_port(directory: Path):
+    platform, _said = new_platform(directory)
+    platform.up()
+    pids = [status.pid for status in platform.statuses().values()]
+    assert len(pids) == 2
+    family = leftovers(platform.layout)
+    assert set(pids) <= {process.pid for process in family}
+    platform.down()
+    assert leftovers(platform.layout) == []
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+    assert [port for port in platform.state.ports.values() if not ports.is_free(port)] == []
+    assert platform.statuses() == {}
+
+
+def test_a_second_up_changes_nothing(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    before = {name: status.pid for name, status in platform.statuses().items()}
+    platform.up()
+    assert {name: status.pid for name, status in platform.statuses().items()} == before
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_a_killed_emulator_is_named_and_comes_back_with_its_objects(running: tuple[Platform, list[str]]):
+    platform, said = running
+    bucket = platform.state.outputs["LandingBucket"]
+    put = emulator.client("s3", platform.endpoint).put_object(Bucket=bucket, Key="landing/game/a.csv", Body=b"x")
+    kill(platform, "emulator")
+    log = platform.layout.log_file("emulator")
+    log.write_text("the last words\n")
+    with pytest.raises(PartDownError, match=r"emulator is down.*emulator\.log:\n    the last words\n"):
+        platform.require_running()
+    platform.up()
+    assert f"emulator was down. The last lines of {log}:\n    the last words" in said
+    assert emulator.missing(platform.state) == []
+    s3 = emulator.client("s3", platform.endpoint)
+    answer = s3.get_object(Bucket=bucket, Key="landing/game/a.csv", VersionId=put["VersionId"])
+    assert answer["Body"].read() == b"x"
+
+
+def test_what_the_emulator_lost_is_deployed_again_around_the_objects(running: tuple[Platform, list[str]]):
+    platform, said = running
+    bucket = platform.state.outputs["LandingBucket"]
+    s3, sqs = emulator.client("s3", platform.endpoint), emulator.client("sqs", platform.endpoint)
+    put = s3.put_object(Bucket=bucket, Key="landing/game/a.csv", Body=b"x")
+    sqs.delete_queue(QueueUrl=platform.state.outputs["LandingQueueUrl"])
+    assert emulator.missing(platform.state) == ["the landing queue"]
+    assert platform.health()["emulator"] == "lacks the landing queue"
+    platform.up()
+    assert "The emulator lost the landing queue: deploying again" in said
+    assert emulator.missing(platform.state) == []
+    answer = s3.get_object(Bucket=bucket, Key="landing/game/a.csv", VersionId=put["VersionId"])
+    assert answer["Body"].read() == b"x"
+    s3.put_object(Bucket=bucket, Key="landing/game/b.csv", Body=b"y")
+    messages: list[str] = []
+
+    def told() -> bool:
+        queue = platform.state.outputs["LandingQueueUrl"]
+        received = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+        messages.extend(message["Body"] for message in received)
+        return any("landing/game/b.csv" in body for body in messages)
+
+    wait_until(told, 10, lambda: f"no message about the new object in {messages}")
+
+
+def test_a_killed_database_comes_back_with_its_data(running: tuple[Platform, list[str]]):
+    platform, said = running
+    with postgres.connect(platform.state, "store") as connection:
+        connection.execute("create table public.kept (id int)")
+    kill(platform, "postgres")
+    with pytest.raises(PartDownError, match="postgres is down"):
+        platform.require_running()
+    platform.up()
+    assert any(line.startswith("postgres was down.") for line in said)
+    with postgres.connect(platform.state, "store") as connection:
+        assert connection.execute("select count(*) from public.kept").fetchone() == (0,)
+
+
+def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    orphans = [status.pid for status in platform.statuses().values()]
+    os.kill(int((platform.layout.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    wait_until(lambda: platform.statuses() == {}, 10, lambda: "the supervisor still answers")
+    assert [pid for pid in orphans if psutil.pid_exists(pid)] == orphans
+    platform.up()
+    assert [pid for pid in orphans if psutil.pid_exists(pid)] == []
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_a_taken_port_moves_the_part_and_what_depends_on_it(directory: Path):
+    platform, said = new_platform(directory)
+    with socket.create_server((ports.HOST, 0)) as first:
+        wanted = first.getsockname()[1]
+        platform._preferred = {**PORTS, "emulator": wanted}
+        try:
+            platform.up()
+            moved = platform.state.ports["emulator"]
+            assert moved > wanted
+            assert f"Port {wanted} is taken: emulator listens on {moved}" in said
+            platform.down()
+            with socket.create_server((ports.HOST, moved)):
+                platform.up()
+                assert platform.state.ports["emulator"] > moved
+                assert emulator.missing(platform.state) == []
+                assert platform.public_environment()["AWS_ENDPOINT_URL"] == platform.endpoint
+        finally:
+            platform.down()
+
+
+def test_a_database_server_that_is_not_ours_gets_no_sql(running: tuple[Platform, list[str]], directory: Path):
+    platform, _said = running
+    other = state.State(ports=platform.state.ports, postgres_home=str(directory / "other"))
+    with pytest.raises(LocalError, match="belongs to a PostgreSQL that is not this one"):
+        postgres.answers(other)
+    other.passwords = platform.state.passwords
+    with pytest.raises(LocalError, match="belongs to the PostgreSQL of .*/state/postgres/data, not to this one"):
+        postgres.answers(other)
+
+
+def test_a_second_start_at_the_same_time_is_refused(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    with (platform.layout.state / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(LocalError, match=f"Another make starts or stops the platform .process {os.getpid()}."):
+            platform.up()
+
+
+def test_passwords_are_needed_and_are_for_the_owner_only(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(platform.store_url().replace(platform.state.passwords["store_owner"], "wrong"))
+    for name in ("env", "state.json"):
+        assert (platform.layout.state / name).stat().st_mode & 0o777 == 0o600
+    secrets = {*platform.state.passwords.values(), platform.state.jwt_secret, platform.state.fernet_key}
+    for path in (platform.layout.run / "supervisord.conf", *platform.layout.log.iterdir()):
+        assert not [secret for secret in secrets if secret in path.read_text(errors="replace")], path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_data_lies_elsewhere_when_the_clone_is_in_a_closed_home(directory: Path):
+    directory.chmod(0o700)
+    platform, _said = new_platform(directory)
+    home = Path("/var/lib") / f"marketplace-{platform.layout.identity}"
+    try:
+        platform.up()
+        assert platform.state.postgres_home == str(home)
+        assert (home / "data" / "PG_VERSION").is_file()
+        platform.reset()
+        assert not home.exists()
+        assert [path.name for path in platform.layout.state.iterdir()] == ["log"]
+    finally:
+        platform.down()
+
+
+def test_a_long_path_gets_a_short_control_socket(directory: Path):
+    layout = Layout(directory / ("long-" * 30) / "state")
+    assert len(str(layout.run)) > LONGEST_SOCKET_PATH
+    assert len(str(layout.socket)) <= LONGEST_SOCKET_PATH
+    assert layout.identity in str(layout.socket)

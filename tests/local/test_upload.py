@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from local import cli, emulator, envfile, upload
+from local.errors import LocalError
+from local.platform import Platform
+
+PUBLISHERS = "publisher_id,name,country\nPUB-1,Valve,US\n"
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "dataset"),
+    [
+        ("publisher_id,name,country", "publisher"),
+        ("country, Name ,publisher_id", "publisher"),
+        ("\ufeffgame_id,title,release_date,genre", "game"),
+        ('"transaction_id","txn_type",txn_ts,currency,total_amount,customer_ref', "transaction"),
+    ],
+)
+def test_the_header_decides_the_dataset(tmp_path: Path, header: str, dataset: str):
+    assert upload.choose_dataset(written(tmp_path / "export.csv", header + "\n")) == dataset
+
+
+def test_an_unknown_header_is_answered_with_the_known_ones(tmp_path: Path):
+    with pytest.raises(LocalError) as refused:
+        upload.choose_dataset(written(tmp_path / "odd.csv", "a,b\n1,2\n"))
+    assert "odd.csv" in str(refused.value)
+    assert "publisher: publisher_id,name,country" in str(refused.value)
+    assert "DATASET=" in str(refused.value)
+
+
+def test_a_named_dataset_goes_before_the_header(tmp_path: Path):
+    assert upload.choose_dataset(written(tmp_path / "odd.csv", "a;b\n"), "game") == "game"
+
+
+def test_a_dataset_that_does_not_exist_is_refused(tmp_path: Path):
+    with pytest.raises(LocalError, match="There is no dataset gmae: the datasets are game, publisher"):
+        upload.choose_dataset(written(tmp_path / "odd.csv", PUBLISHERS), "gmae")
+
+
+def test_a_file_that_does_not_exist_is_named(tmp_path: Path):
+    with pytest.raises(LocalError, match=r"missing\.csv is not a file"):
+        upload.choose_dataset(tmp_path / "missing.csv", "game")
+
+
+def test_files_with_odd_names_land_under_their_dataset(platform: Platform, tmp_path: Path):
+    name = f"my file + 100% é {uuid.uuid4().hex}.csv"
+    cli.upload(platform, [str(written(tmp_path / name, PUBLISHERS))], "")
+    values = envfile.read(platform.layout.env_file)
+    s3 = emulator.client("s3", values["AWS_ENDPOINT_URL"])
+    key = f"landing/publisher/{name}"
+    assert s3.get_object(Bucket=values["LANDING_BUCKET"], Key=key)["Body"].read().decode() == PUBLISHERS
+    s3.delete_object(Bucket=values["LANDING_BUCKET"], Key=key)
+
+
+def test_nothing_is_uploaded_when_one_of_the_files_is_unknown(platform: Platform, tmp_path: Path):
+    good = written(tmp_path / f"{uuid.uuid4().hex}.csv", PUBLISHERS)
+    with pytest.raises(LocalError, match="No dataset has the header"):
+        cli.upload(platform, [str(good), str(written(tmp_path / "odd.csv", "a,b\n"))], "")
+    s3 = emulator.client("s3", platform.endpoint)
+    listed = s3.list_objects_v2(Bucket=platform.state.outputs["LandingBucket"], Prefix="landing/publisher/")
+    assert f"landing/publisher/{good.name}" not in [entry["Key"] for entry in listed.get("Contents", [])]
