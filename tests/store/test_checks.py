@@ -1,0 +1,330 @@
+"""What the tables refuse by themselves, each check by its name; and the balance of each transaction."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors, sql
+
+BASE = """
+insert into store.publisher (publisher_id, name, name_key) values ('P-1', 'One', 'one');
+insert into store.game (game_id, title, title_key) values ('G-1', 'One', 'one');
+insert into store.game_release (game_id, platform, publisher_id) values ('G-1', 'PC', 'P-1');
+insert into store.customer (customer_id, ref) overriding system value values (1001, 'CUST-0001');
+insert into store.transaction (transaction_id, type, occurred_at, currency, reported_total, customer_id)
+values ('T-1', 'sale', '2025-01-05T14:22:10Z', 'EUR', 10, 1001);
+"""
+# A row of each table that has checks, as it is accepted.
+ROWS: dict[str, dict[str, Any]] = {
+    "store.publisher": {"publisher_id": "P-9", "name": "Nine", "name_key": "nine", "country_code": "DE"},
+    "store.publisher_alias": {
+        "alias_id": "P-9",
+        "publisher_id": "P-1",
+        "name": "Nine",
+        "name_key": "nine",
+        "country_code": "DE",
+    },
+    "store.game": {"game_id": "G-9", "title": "Nine", "title_key": "nine", "release_date": "2022-10-14"},
+    "store.game_alias": {
+        "alias_id": "G-9",
+        "game_id": "G-1",
+        "title": "Nine",
+        "title_key": "nine",
+        "release_date": "2022-10-14",
+    },
+    "store.customer": {"ref": "CUST-0009", "country_code": "DE", "created_at": "2025-01-05T14:22:10Z"},
+    "store.wishlist": {"customer_id": 1001, "game_id": "G-1", "added_at": "2025-01-05T14:22:10Z"},
+    "store.transaction": {
+        "transaction_id": "T-9",
+        "type": "sale",
+        "occurred_at": "2025-01-05T14:22:10Z",
+        "currency": "EUR",
+        "reported_total": "10",
+        "customer_id": 1001,
+    },
+    "store.transaction_line": {
+        "transaction_id": "T-1",
+        "line_no": 1,
+        "game_id": "G-1",
+        "platform": "PC",
+        "region": "EU",
+        "gross": "10",
+        "fee": "3",
+        "reported_net": "7",
+    },
+    "store.play_session": {
+        "session_id": "S-9",
+        "customer_id": 1001,
+        "game_id": "G-1",
+        "platform": "PC",
+        "started_at": "2025-01-05T14:22:10Z",
+        "duration_s": 0,
+        "location": "SRID=4326;POINT(13.4 52.5)",
+    },
+    "store.notification_rule": {
+        "rule_id": "R-9",
+        "topic": "release",
+        "subject": "Out now",
+        "body": "It is out",
+        "due_kind": "date",
+        "due_value": "2025-01-05",
+    },
+    "ops.load": {
+        "kind": "retry",
+        "object_key": "landing/game/a.csv",
+        "version_id": "v1",
+        "put_at": "2025-01-05T14:22:10Z",
+        "size_bytes": 10,
+        "file_load_id": 1,
+        "read": 10,
+        "accepted": 7,
+        "rejected": 2,
+        "held": 1,
+        "inserted": 3,
+        "updated": 2,
+        "unchanged": 1,
+        "superseded": 1,
+    },
+}
+NO_TIMES = [
+    "infinity",
+    "-infinity",
+    "0044-03-15 00:00:00Z BC",
+    "1969-12-31T23:59:59Z",
+    "2101-01-01T00:00:00Z",
+]
+NO_DATES = ["infinity", "-infinity", "0044-03-15 BC", "1949-12-31", "2101-01-01"]
+NO_COUNTRIES = ["de", "DEU", "", "DE\n"]
+LOAD_READS = "load_reads_are_accounted_for"
+LOAD_ACCEPTED = "load_accepted_are_accounted_for"
+
+# check → (its table, the changes of the accepted row that it refuses)
+REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "publisher_country_code_check": ("store.publisher", [{"country_code": v} for v in NO_COUNTRIES]),
+    "publisher_alias_country_code_check": (
+        "store.publisher_alias",
+        [{"country_code": v} for v in NO_COUNTRIES],
+    ),
+    "game_release_date_check": ("store.game", [{"release_date": v} for v in NO_DATES]),
+    "game_alias_release_date_check": ("store.game_alias", [{"release_date": v} for v in NO_DATES]),
+    "customer_country_code_check": ("store.customer", [{"country_code": v} for v in NO_COUNTRIES]),
+    "customer_created_at_check": ("store.customer", [{"created_at": v} for v in NO_TIMES]),
+    "wishlist_added_at_check": ("store.wishlist", [{"added_at": v} for v in NO_TIMES]),
+    "transaction_type_check": ("store.transaction", [{"type": "SALE", "reported_total": "0"}]),
+    "transaction_occurred_at_check": ("store.transaction", [{"occurred_at": v} for v in NO_TIMES]),
+    "transaction_currency_check": ("store.transaction", [{"currency": v} for v in ("eur", "EURO", "")]),
+    "transaction_payout_has_no_customer": (
+        "store.transaction",
+        [{"type": "payout", "reported_total": "-1"}, {"customer_id": None}],
+    ),
+    "transaction_total_has_its_sign": (
+        "store.transaction",
+        [
+            {"reported_total": "NaN"},
+            {"reported_total": "-0.0001"},
+            {"type": "refund", "reported_total": "0.0001"},
+            {"type": "refund", "reported_total": "NaN"},
+            {"type": "payout", "reported_total": "0.0001", "customer_id": None},
+        ],
+    ),
+    "transaction_line_line_no_check": ("store.transaction_line", [{"line_no": 0}]),
+    "transaction_line_gross_check": ("store.transaction_line", [{"gross": "NaN"}]),
+    "transaction_line_fee_check": ("store.transaction_line", [{"fee": "NaN"}]),
+    "transaction_line_reported_net_check": ("store.transaction_line", [{"reported_net": "NaN"}]),
+    "play_session_started_at_check": ("store.play_session", [{"started_at": v} for v in NO_TIMES]),
+    "play_session_duration_s_check": ("store.play_session", [{"duration_s": -1}]),
+    "notification_rule_due_kind_check": ("store.notification_rule", [{"due_kind": "hourly"}]),
+    "load_kind_check": ("ops.load", [{"kind": "guess"}]),
+    "load_status_check": ("ops.load", [{"status": "running"}]),
+    "load_of_file_is_its_own_file": ("ops.load", [{"kind": "file", "file_load_id": -1}]),
+    LOAD_READS: ("ops.load", [{"read": 11}, {"rejected": 3}, {"held": 0}]),
+    LOAD_ACCEPTED: (
+        "ops.load",
+        [{"inserted": 4}, {"updated": 1}, {"unchanged": 2}, {"superseded": 0}, {"read": 11, "accepted": 8}],
+    ),
+}
+FLAT = [(check, table, change) for check, (table, changes) in REFUSED.items() for change in changes]
+
+
+def insert(connection: psycopg.Connection, table: str, values: dict[str, Any]) -> None:
+    connection.execute(
+        sql.SQL("insert into {} ({}) values ({})").format(
+            sql.Identifier(*table.split(".")),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join(map(sql.Placeholder, values)),
+        ),
+        values,
+    )
+
+
+@pytest.fixture
+def based(owner: psycopg.Connection) -> psycopg.Connection:
+    """The owner, in a transaction in which there is something to refer to."""
+    owner.execute(BASE)
+    return owner
+
+
+def test_every_check_is_tried(owner: psycopg.Connection) -> None:
+    found = owner.execute(
+        """
+        select conname, conrelid::regclass::text from pg_constraint
+         where contype = 'c' and connamespace::regnamespace::text in ('ops', 'store', 'staging', 'geo')
+        """
+    ).fetchall()
+
+    assert dict(found) == {check: table for check, (table, _) in REFUSED.items()}
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_the_row_that_the_checks_are_tried_with_is_accepted(based: psycopg.Connection, table: str) -> None:
+    insert(based, table, ROWS[table])
+
+
+@pytest.mark.parametrize(
+    ("check", "table", "change"),
+    FLAT,
+    ids=[f"{check}-{'-'.join(map(str, change.values()))!r}" for check, _, change in FLAT],
+)
+def test_a_check_refuses(based: psycopg.Connection, check: str, table: str, change: dict[str, Any]) -> None:
+    with pytest.raises(errors.CheckViolation) as refused:
+        insert(based, table, ROWS[table] | change)
+
+    assert refused.value.diag.constraint_name == check
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("store.transaction", "reported_total"),
+        ("store.transaction_line", "gross"),
+        ("store.transaction_line", "fee"),
+        ("store.transaction_line", "reported_net"),
+    ],
+)
+@pytest.mark.parametrize("amount", ["infinity", "-infinity", "100000000000000"])
+def test_an_amount_that_is_infinite_or_has_15_digits_is_refused(
+    based: psycopg.Connection, table: str, column: str, amount: str
+) -> None:
+    with pytest.raises(errors.NumericValueOutOfRange):
+        insert(based, table, ROWS[table] | {column: amount})
+
+
+def test_two_publishers_of_one_name_are_refused_at_the_end(based: psycopg.Connection) -> None:
+    insert(based, "store.publisher", ROWS["store.publisher"] | {"name_key": "one"})
+
+    with pytest.raises(errors.UniqueViolation) as refused:
+        based.execute("set constraints all immediate")
+
+    assert refused.value.diag.constraint_name == "publisher_one_per_name"
+
+
+def test_a_file_version_is_entered_once_but_reloaded_often(based: psycopg.Connection) -> None:
+    # Its own file: the number that the identity gives next.
+    (following,) = based.execute("select nextval('ops.load_load_id_seq')").fetchone()
+    insert(based, "ops.load", ROWS["ops.load"] | {"kind": "file", "file_load_id": following + 1})
+    for kind in ("reload", "reload", "retry"):
+        insert(based, "ops.load", ROWS["ops.load"] | {"kind": kind})
+
+    with pytest.raises(errors.UniqueViolation) as refused:
+        insert(based, "ops.load", ROWS["ops.load"] | {"kind": "file", "file_load_id": following + 5})
+
+    assert refused.value.diag.constraint_name == "load_file_once"
+
+
+# transaction: type, customer, reported total; lines: gross, fee, reported net
+BALANCED = {
+    "T-SALE": ("sale", 1001, "30.00", [("19.99", "6.00", "13.99"), ("10.00", "3.00", "7.00")]),
+    "T-REFUND": ("refund", 1001, "-19.99", [("-19.99", "-6.00", "-13.99")]),
+    "T-PAYOUT": ("payout", None, "-20.99", [("-19.99", "-6.00", "-13.99"), ("-10.00", "-3.00", "-7.01")]),
+}
+
+
+def test_the_balance_is_gross_for_customers_and_net_for_publishers(based: psycopg.Connection) -> None:
+    for transaction_id, (kind, customer, total, lines) in BALANCED.items():
+        header = {
+            "transaction_id": transaction_id,
+            "type": kind,
+            "customer_id": customer,
+            "reported_total": total,
+        }
+        insert(based, "store.transaction", ROWS["store.transaction"] | header)
+        for line_no, (gross, fee, net) in enumerate(lines, start=1):
+            line = {"transaction_id": transaction_id, "line_no": line_no, "gross": gross, "fee": fee}
+            insert(
+                based, "store.transaction_line", ROWS["store.transaction_line"] | line | {"reported_net": net}
+            )
+
+    found = based.execute(
+        """
+        select transaction_id, type, currency, reported_total, expected_total,
+               reported_net, expected_net, lines
+          from store.transaction_balance order by 1
+        """
+    ).fetchall()
+
+    # By hand: 19.99 + 10.00 = 29.99, 13.99 + 7.00 = 20.99. T-1 has no line: there is nothing to compare.
+    assert found == [
+        (
+            "T-PAYOUT",
+            "payout",
+            "EUR",
+            Decimal("-20.99"),
+            Decimal("-20.99"),
+            Decimal("-21.00"),
+            Decimal("-20.99"),
+            2,
+        ),
+        (
+            "T-REFUND",
+            "refund",
+            "EUR",
+            Decimal("-19.99"),
+            Decimal("-19.99"),
+            Decimal("-13.99"),
+            Decimal("-13.99"),
+            1,
+        ),
+        (
+            "T-SALE",
+            "sale",
+            "EUR",
+            Decimal("30.00"),
+            Decimal("29.99"),
+            Decimal("20.99"),
+            Decimal("20.99"),
+            2,
+        ),
+    ]
+
+
+def scans(plan: dict[str, Any]) -> set[tuple[str, str | None]]:
+    """Return each way in which a plan reads something, with the index that it uses."""
+    found = {(plan["Node Type"], plan.get("Index Name"))} if "Scan" in plan["Node Type"] else set()
+    return found.union(*(scans(below) for below in plan.get("Plans", ())))
+
+
+def test_the_balance_of_one_transaction_is_read_by_indexes(based: psycopg.Connection) -> None:
+    based.execute(
+        """
+        insert into store.transaction
+               (transaction_id, type, occurred_at, currency, reported_total, customer_id)
+        select 'T-' || n, 'sale', '2025-01-05T14:22:10Z', 'EUR', 20, 1001 from generate_series(2, 5000) n;
+        insert into store.transaction_line
+               (transaction_id, line_no, game_id, platform, region, gross, fee, reported_net)
+        select 'T-' || n, line_no, 'G-1', 'PC', 'EU', 10, 3, 7
+          from generate_series(2, 5000) n, generate_series(1, 2) line_no;
+        analyze store.transaction, store.transaction_line;
+        """
+    )
+
+    ((plan,),) = based.execute(
+        "explain (format json) select * from store.transaction_balance where transaction_id = 'T-2500'"
+    )
+
+    found = scans(plan[0]["Plan"])
+    assert {index for _, index in found if index} == {"transaction_pkey", "transaction_line_pkey"}
+    # The heap scan of a bitmap reads only what the bitmap index scan below it found.
+    assert {node for node, index in found if not index} <= {"Bitmap Heap Scan"}

@@ -1,0 +1,290 @@
+"""What the migrations make, table by table: a column that is dropped, added or changed turns this red."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+OURS = {"ours": ["ops", "store", "staging", "geo"]}
+LINEAGE = "load_id bigint null, load_line bigint null, row_xid xid8"
+
+# The tables of each schema; the columns in their order, `null` where they may be.
+TABLES = {
+    "ops.load": (
+        "load_id bigint, kind text, dataset text null, object_key text, version_id text, put_at timestamptz, "
+        "size_bytes bigint, file_load_id bigint, archive_key text null, header text[] null, status text, "
+        "reason text null, attempts integer, claimed_by text null, lease_until timestamptz null, "
+        "claimed_at timestamptz, started_at timestamptz null, finished_at timestamptz null, read bigint, "
+        "accepted bigint, rejected bigint, held bigint, inserted bigint, updated bigint, unchanged bigint, "
+        "superseded bigint, issues bigint, tables_changed text[]"
+    ),
+    "ops.rejected_row": (
+        "load_id bigint, line_no bigint, column_name text null, reason text, detail text, raw text"
+    ),
+    "ops.held_row": (
+        "load_id bigint, line_no bigint, column_name text, reason text, detail text, raw text, "
+        "ref_dataset text, ref_value text, ref_key text, resolved_load_id bigint null"
+    ),
+    "ops.issue": (
+        "issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text"
+    ),
+    "ops.confirmation": "table_name text, key jsonb, load_id bigint, load_line bigint",
+    "ops.tombstone": "tombstone_id bigint, table_name text, key jsonb, row_xid xid8",
+    "store.publisher": f"publisher_id text, name text, name_key text, country_code text null, {LINEAGE}",
+    "store.publisher_alias": (
+        f"alias_id text, publisher_id text, name text, name_key text, country_code text null, {LINEAGE}"
+    ),
+    "store.game": (
+        f"game_id text, title text, title_key text, release_date date null, genre text null, {LINEAGE}"
+    ),
+    "store.game_alias": (
+        "alias_id text, game_id text, title text, title_key text, release_date date null, genre text null, "
+        f"{LINEAGE}"
+    ),
+    "store.game_release": f"game_id text, platform text, publisher_id text, {LINEAGE}",
+    "store.customer": (
+        "customer_id bigint, ref text, name text null, email text null, locale text null, "
+        "time_zone text null, country_code text null, marketing_opt_in boolean null, "
+        f"created_at timestamptz null, {LINEAGE}"
+    ),
+    "store.wishlist": f"customer_id bigint, game_id text, added_at timestamptz null, {LINEAGE}",
+    "store.transaction": (
+        "transaction_id text, type text, occurred_at timestamptz, currency text, "
+        f"reported_total numeric(18,4), customer_id bigint null, {LINEAGE}"
+    ),
+    "store.transaction_line": (
+        "transaction_id text, line_no integer, game_id text, platform text, region text, "
+        f"gross numeric(18,4), fee numeric(18,4), reported_net numeric(18,4), {LINEAGE}"
+    ),
+    "store.play_session": (
+        "session_id text, customer_id bigint, game_id text, platform text, started_at timestamptz, "
+        f"duration_s integer null, location geography(Point,4326), {LINEAGE}"
+    ),
+    "store.notification_rule": (
+        "rule_id text, topic text, subject text, body text, locale text null, due_kind text, due_value text, "
+        f"audience jsonb, enabled boolean, {LINEAGE}"
+    ),
+    "geo.area": f"area_id text, name text, kind text, boundary geometry(MultiPolygon,4326), {LINEAGE}",
+}
+PRIMARY_KEYS = {
+    "ops.load": "load_id",
+    "ops.rejected_row": "load_id, line_no",
+    "ops.held_row": "load_id, line_no",
+    "ops.issue": "issue_id",
+    "ops.confirmation": "table_name, key",
+    "ops.tombstone": "tombstone_id",
+    "store.publisher": "publisher_id",
+    "store.publisher_alias": "alias_id",
+    "store.game": "game_id",
+    "store.game_alias": "alias_id",
+    "store.game_release": "game_id, platform",
+    "store.customer": "customer_id",
+    "store.wishlist": "customer_id, game_id",
+    "store.transaction": "transaction_id",
+    "store.transaction_line": "transaction_id, line_no",
+    "store.play_session": "session_id",
+    "store.notification_rule": "rule_id",
+    "geo.area": "area_id",
+}
+FOREIGN_KEYS = {
+    "ops.rejected_row (load_id) → ops.load",
+    "ops.held_row (load_id) → ops.load",
+    "ops.held_row (resolved_load_id) → ops.load",
+    "ops.issue (load_id) → ops.load",
+    "store.publisher_alias (publisher_id) → store.publisher",
+    "store.game_alias (game_id) → store.game",
+    "store.game_release (game_id) → store.game",
+    "store.game_release (publisher_id) → store.publisher",
+    "store.wishlist (customer_id) → store.customer",
+    "store.wishlist (game_id) → store.game",
+    "store.transaction (customer_id) → store.customer",
+    "store.transaction_line (transaction_id) → store.transaction",
+    "store.transaction_line (game_id, platform) → store.game_release",
+    "store.play_session (customer_id) → store.customer",
+    "store.play_session (game_id) → store.game",
+}
+TRACKED = sorted(name for name, columns in TABLES.items() if columns.endswith(LINEAGE))
+
+
+def test_each_schema_has_exactly_these_tables_with_these_columns(owner: psycopg.Connection) -> None:
+    found = owner.execute(
+        """
+        select a.attrelid::regclass::text,
+               string_agg(concat(a.attname, ' ', format_type(a.atttypid, a.atttypmod),
+                                 case when not a.attnotnull then ' null' end), ', ' order by a.attnum)
+          from pg_class c
+          join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+         where c.relkind in ('r', 'p')
+           and c.relnamespace = any(%(ours)s::regnamespace[])
+         group by 1
+        """,
+        OURS,
+    ).fetchall()
+
+    assert {
+        name: columns.replace("timestamp with time zone", "timestamptz") for name, columns in found
+    } == TABLES
+
+
+def test_the_only_view_is_the_balance(owner: psycopg.Connection) -> None:
+    found = owner.execute(
+        """
+        select c.oid::regclass::text from pg_class c
+         where c.relkind in ('v', 'm') and c.relnamespace = any(%(ours)s::regnamespace[])
+        """,
+        OURS,
+    ).fetchall()
+
+    assert found == [("store.transaction_balance",)]
+
+
+def test_nothing_of_ours_is_in_public_but_the_revision(owner: psycopg.Connection) -> None:
+    found = owner.execute(
+        """
+        select c.relname from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S')
+           and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
+        """
+    ).fetchall()
+
+    assert found == [("alembic_version",)]
+
+
+def test_each_table_has_its_primary_key(owner: psycopg.Connection) -> None:
+    found = owner.execute(
+        """
+        select p.conrelid::regclass::text,
+               (select string_agg(a.attname, ', ' order by k.position)
+                  from unnest(p.conkey) with ordinality as k (attnum, position)
+                  join pg_attribute a on a.attrelid = p.conrelid and a.attnum = k.attnum)
+          from pg_constraint p
+         where p.contype = 'p' and p.connamespace = any(%(ours)s::regnamespace[])
+        """,
+        OURS,
+    ).fetchall()
+
+    assert dict(found) == PRIMARY_KEYS
+
+
+def test_each_foreign_key_is_led_by_an_index(owner: psycopg.Connection) -> None:
+    # A partial index serves a foreign key when it leaves out only its nulls.
+    found = owner.execute(
+        """
+        with reference as (
+            select f.conrelid, f.confrelid, f.conkey,
+                   (select string_agg(a.attname, ', ' order by k.position)
+                      from unnest(f.conkey) with ordinality as k (attnum, position)
+                      join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.attnum) as columns
+              from pg_constraint f
+             where f.contype = 'f' and f.connamespace = any(%(ours)s::regnamespace[])
+        )
+        select format('%%s (%%s) → %%s', r.conrelid::regclass, r.columns, r.confrelid::regclass),
+               exists (select from pg_index i
+                        where i.indrelid = r.conrelid and i.indisvalid
+                          and array(select k from unnest(i.indkey) with ordinality as k (k, position)
+                                     where position <= cardinality(r.conkey) order by k)
+                              = array(select k from unnest(r.conkey) k order by k)
+                          and (i.indpred is null
+                               or pg_get_expr(i.indpred, i.indrelid)
+                                  = format('(%%s IS NOT NULL)', r.columns)))
+          from reference r
+        """,
+        OURS,
+    ).fetchall()
+
+    assert len(found) == 15
+    assert {name for name, _ in found} == FOREIGN_KEYS
+    assert [name for name, indexed in found if not indexed] == []
+
+
+def test_every_table_view_and_schema_says_what_it_is_for(owner: psycopg.Connection) -> None:
+    silent = owner.execute(
+        """
+        select c.oid::regclass::text from pg_class c
+         where c.relkind in ('r', 'p', 'v', 'm') and obj_description(c.oid, 'pg_class') is null
+           and c.relnamespace = any(%(ours)s::regnamespace[])
+        union all
+        select n.nspname from pg_namespace n
+         where n.oid = any(%(ours)s::regnamespace[]) and obj_description(n.oid, 'pg_namespace') is null
+        """,
+        OURS,
+    ).fetchall()
+
+    assert silent == []
+
+
+def test_all_of_store_and_geo_is_tracked() -> None:
+    assert len(TRACKED) == 12
+    assert sorted(name for name in TABLES if name.startswith(("store.", "geo."))) == TRACKED
+
+
+@pytest.mark.parametrize("table", TRACKED)
+def test_row_xid_defaults_to_the_transaction_and_is_indexed(owner: psycopg.Connection, table: str) -> None:
+    default = owner.execute(
+        """
+        select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d
+          join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+         where d.adrelid = %s::regclass and a.attname = 'row_xid'
+        """,
+        [table],
+    ).fetchall()
+    indexes = owner.execute(
+        """
+        select pg_get_indexdef(i.indexrelid) from pg_index i
+          join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+         where i.indrelid = %s::regclass and a.attname = 'row_xid'
+        """,
+        [table],
+    ).fetchall()
+
+    name = table.partition(".")[2]
+    assert default == [("pg_current_xact_id()",)]
+    assert indexes == [(f"CREATE INDEX {name}_row_xid ON {table} USING btree (row_xid)",)]
+
+
+@pytest.mark.parametrize("table", TRACKED)
+def test_the_triggers_of_the_sync_always_fire(owner: psycopg.Connection, table: str) -> None:
+    key = PRIMARY_KEYS[table]
+    arguments = ", ".join(f"'{column}'" for column in key.split(", "))
+    found = owner.execute(
+        """
+        select t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) from pg_trigger t
+         where t.tgrelid = %s::regclass and not t.tgisinternal order by 1
+        """,
+        [table],
+    ).fetchall()
+
+    assert found == [
+        (
+            "leave_tombstone_of_key",
+            "A",
+            f"CREATE TRIGGER leave_tombstone_of_key AFTER UPDATE OF {key} ON {table}"
+            f" FOR EACH ROW EXECUTE FUNCTION ops.leave_tombstone({arguments})",
+        ),
+        (
+            "leave_tombstone_of_row",
+            "A",
+            f"CREATE TRIGGER leave_tombstone_of_row AFTER DELETE ON {table}"
+            f" FOR EACH ROW EXECUTE FUNCTION ops.leave_tombstone({arguments})",
+        ),
+        (
+            "refuse_truncate",
+            "A",
+            f"CREATE TRIGGER refuse_truncate BEFORE TRUNCATE ON {table}"
+            " FOR EACH STATEMENT EXECUTE FUNCTION ops.refuse_truncate()",
+        ),
+        (
+            "stamp_row",
+            "A",
+            f"CREATE TRIGGER stamp_row BEFORE UPDATE ON {table}"
+            " FOR EACH ROW EXECUTE FUNCTION ops.stamp_row()",
+        ),
+    ]
+
+
+def test_the_natural_order_puts_nine_before_ten(owner: psycopg.Connection) -> None:
+    ordered = owner.execute(
+        "select id from unnest(array['P-10', 'P-9', 'P-100']) id order by id collate store.natural_order"
+    ).fetchall()
+
+    assert ordered == [("P-9",), ("P-10",), ("P-100",)]
