@@ -65,15 +65,17 @@ def _retry(
         taken = {"load_id": load.load_id, "file_load_id": file_load_id, "header": list(header)}
         if execute(connection, "held/take_rows.sql", taken, resolvable=resolvable).rowcount == 0:
             raise psycopg.Rollback
-        rows = execute(connection, "held/taken_rows.sql", {"load_id": load.load_id}).fetchall()
-        account = load_records(connection, contract, load, _records(header, rows))
+        account = load_records(connection, contract, load, _records(connection, load, header))
         ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
         log.info("%s", describe(load, account))
         return load, account
     return None
 
 
-def _records(header: Sequence[str], rows: list[dict[str, Any]]) -> Iterator[Record]:
+def _records(connection: Connection, load: Load, header: Sequence[str]) -> Iterator[Record]:
+    """Yield the header and the rows that a load retries, fetched as they are consumed: they may be many."""
     yield Record(1, ",".join(header), list(header))
-    for row in rows:
-        yield Record(row["line_no"], row["raw"], parse_record(row["raw"]))
+    with connection.cursor(f"held_rows_{load.load_id}") as cursor:
+        cursor.execute(query("ingest/held/taken_rows.sql"), {"load_id": load.load_id})
+        for line_no, raw in cursor:
+            yield Record(line_no, raw, parse_record(raw))
