@@ -1,4 +1,4 @@
-"""What each role may do: a writer hides nothing from the sync, a reader sees no raw line and writes nothing."""
+"""What each role may do: a writer hides nothing from the sync; a reader sees no raw line, changes nothing."""
 
 from __future__ import annotations
 
