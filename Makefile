@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs upload reset test lint lock screenshots bootstrap
+.PHONY: help demo up down status logs upload reset test lint docs lock screenshots bootstrap
 
 PYTHON := .venv/airflow/bin/python
 LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
@@ -41,6 +41,11 @@ lint: bootstrap ## style, types, SQL and CloudFormation templates
 	@$(PYTHON) -m mypy
 	@.venv/airflow/bin/sqlfluff lint include/sql
 	@.venv/airflow/bin/cfn-lint infra/templates/*.yaml
+
+docs: bootstrap ## write docs/data-sources.md from the contracts, docs/erd.md from the running platform's store
+	@PYTHONPATH=dags $(PYTHON) scripts/data_sources.py
+	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
+	@. .local/env && $(PYTHON) scripts/erd.py
 
 screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)
 	@local/screenshots.sh

@@ -246,7 +246,11 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.url:
         parser.error("no database: give --url, or set STORE_URL as .local/env does")
-    with psycopg.connect(arguments.url, connect_timeout=10) as connection:
+    try:
+        connection = psycopg.connect(arguments.url, connect_timeout=10)
+    except psycopg.OperationalError as error:
+        sys.exit(f"The store does not answer; is the platform up (make status)?\n{error}")
+    with connection:
         page = draw(connection)
     if not arguments.check:
         PAGE.write_text(page, encoding="utf-8")
