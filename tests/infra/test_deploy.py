@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from infra.deploy import deploy, destroy, main
+from infra import deploy as tool
+from infra.deploy import main
 from infra.errors import StackFailed
 from infra.stacks import Stacks
+
+# What hangs fails soon.
+deploy = functools.partial(tool.deploy, timeout=30)
+destroy = functools.partial(tool.destroy, timeout=30)
 
 STACKS = ["marketplace-local-ingest", "marketplace-local-storage", "marketplace-local-connections"]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
