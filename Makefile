@@ -47,5 +47,8 @@ docs: bootstrap ## write docs/data-sources.md from the contracts, docs/erd.md fr
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 
+lock: bootstrap ## write requirements-dev.txt anew from requirements.txt and requirements-dev.in
+	@scripts/lock.sh
+
 screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)
 	@local/screenshots.sh
