@@ -272,7 +272,7 @@ def by_dataset(files: list[dict[str, Any]], resolved: dict[str, int]) -> Table:
 
 
 def by_reason(reasons: list[dict[str, Any]]) -> Table:
-    """Return the table of the most frequent reasons for a row to be rejected, held, or accepted with an issue."""
+    """Return the table of the most frequent reasons for a row to be rejected, held or an issue."""
     title = "\nThe most frequent reasons (all are in ops.rejected_row, ops.held_row and ops.issue)"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("", "dataset", "reason"):

@@ -37,7 +37,7 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
         "PERSIST_STATE": "1",
         "STATE_DIR": str(_service_state(layout)),
         "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(layout.emulator / "objects"),
+        "S3_DATA_DIR": str(_objects(layout)),
         "LOG_LEVEL": "WARNING",
         # Nothing but the emulator itself: it must look for no container runtime.
         "DOCKER_HOST": f"unix://{layout.emulator / 'no-docker.sock'}",
@@ -51,6 +51,14 @@ def command() -> list[str]:
 
 def _service_state(layout: Layout) -> Path:
     return layout.emulator / "services"
+
+
+def _objects(layout: Layout) -> Path:
+    return layout.emulator / "objects"
+
+
+def _objects_aside(layout: Layout) -> Path:
+    return layout.emulator / "objects-aside"
 
 
 def answers(state: State) -> bool:
@@ -117,12 +125,28 @@ def missing(state: State) -> list[str]:
     return absent
 
 
-def forget_services(layout: Layout) -> None:
-    """Drop the stopped emulator's memory of all services, so that the stacks can be deployed anew.
+def set_objects_aside(layout: Layout) -> None:
+    """Empty the stopped emulator, so that the stacks can be deployed anew; `put_objects_back` follows.
 
-    The objects of S3 lie elsewhere and stay.
+    A bucket that holds objects cannot be created. Objects that an interrupted repair set aside stay there.
     """
     shutil.rmtree(_service_state(layout), ignore_errors=True)
+    aside = _objects_aside(layout)
+    if _objects(layout).exists() and not aside.exists():
+        _objects(layout).rename(aside)
+    shutil.rmtree(_objects(layout), ignore_errors=True)
+
+
+def put_objects_back(layout: Layout) -> None:
+    """Give the stopped emulator, whose stacks are deployed, the objects that were set aside, if any were."""
+    if _objects_aside(layout).exists():
+        shutil.rmtree(_objects(layout), ignore_errors=True)
+        _objects_aside(layout).rename(_objects(layout))
+
+
+def must_be_emptied(layout: Layout) -> bool:
+    """Tell whether anything is there of an earlier deployment, or of a repair that was interrupted."""
+    return any(path.exists() for path in (_service_state(layout), _objects(layout), _objects_aside(layout)))
 
 
 def stacks_digest(state: State) -> str:

@@ -172,8 +172,8 @@ class Platform:
             self._migrate_airflow()
 
     def _start_emulator(self) -> None:
-        if self._start("emulator"):
-            self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
+        self._start("emulator")
+        self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
         pid = self.supervisor.statuses()["emulator"].pid
         if not ports.listens(pid, self.state.ports["emulator"]):
             raise LocalError(
@@ -181,26 +181,31 @@ class Platform:
             )
         digest = emulator.stacks_digest(self.state)
         absent = emulator.missing(self.state)
-        if absent and self.state.stacks_digest:
-            self._say(f"The emulator lost {', '.join(absent)}: deploying again")
-            self._restart_emulator(forget=True)
         if absent or digest != self.state.stacks_digest:
-            self._deploy()
+            self._deploy_stacks(absent)
             self.state.stacks_digest = digest
             states.save(self.layout, self.state)
-            # It writes its state to disk only when it stops: so what was deployed outlives a kill.
-            self._restart_emulator(forget=False)
-            absent = emulator.missing(self.state)
-            if absent:
-                raise LocalError(
-                    f"The emulator lacks {', '.join(absent)} after a deployment: make logs PART=emulator"
-                )
         self._say(f"AWS emulator on port {self.state.ports['emulator']}")
 
-    def _restart_emulator(self, *, forget: bool) -> None:
+    def _deploy_stacks(self, absent: list[str]) -> None:
+        """Deploy, from scratch when something is `absent`, and have the emulator write its state to disk."""
+        if absent and emulator.must_be_emptied(self.layout):
+            self._say(f"The emulator lost {', '.join(absent)}: deploying again; its objects stay")
+            self.supervisor.stop("emulator")
+            emulator.set_objects_aside(self.layout)
+            self._start_again()
+        self._deploy()
+        # It writes its state only when it stops: so what was deployed outlives a kill.
         self.supervisor.stop("emulator")
-        if forget:
-            emulator.forget_services(self.layout)
+        emulator.put_objects_back(self.layout)
+        self._start_again()
+        absent = emulator.missing(self.state)
+        if absent:
+            raise LocalError(
+                f"The emulator lacks {', '.join(absent)} after a deployment: make logs PART=emulator"
+            )
+
+    def _start_again(self) -> None:
         self.supervisor.start("emulator")
         self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
 

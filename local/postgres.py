@@ -141,7 +141,6 @@ def configure(state: State, *, durable: bool) -> None:
         "max_wal_size": "2GB",
         "fsync": switch,
         "full_page_writes": switch,
-        "synchronous_commit": switch,
         "timezone": "UTC",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %u@%d ",

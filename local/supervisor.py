@@ -21,7 +21,7 @@ from local import aws, envfile
 from local.errors import LocalError
 from local.layout import REPO, Layout
 
-MARKER = "MARKETPLACE_PLATFORM"  # every process of a platform carries its state directory in this variable
+MARKER = "LOCAL_PLATFORM"  # every process of a platform carries its state directory in this variable
 DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 LAST = "postgres"  # the part that is stopped last
 LOG_LINES = 12

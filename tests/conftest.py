@@ -1,4 +1,4 @@
-"""What all tests share: a platform of their own in a temporary directory, and databases that are quick to get."""
+"""What all tests share: a platform of their own in a temporary directory, and stores quick to get."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from marketplace import store as store_schema
 
 from local import airflow, aws, postgres
 from local.layout import Layout
 from local.platform import Platform
+from marketplace import store as store_schema
 
 TEMPLATE = "store_template"
 # Away from the ports of a platform that the same person may have running.
@@ -28,7 +28,7 @@ _airflow_home = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Cut the tests off from the shell's clouds, databases and Airflow, before anything is imported that reads it."""
+    """Cut the tests off from the shell's clouds, databases and Airflow before anything reads them."""
     kept = aws.cleaned(os.environ)
     os.environ.clear()
     home = config.stash.setdefault(_airflow_home, tempfile.mkdtemp(prefix="marketplace-airflow-"))
@@ -43,7 +43,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
-    """PostgreSQL, the emulator and the deployed stacks, without Airflow's processes; AWS_* and MARKETPLACE_* are set."""
+    """PostgreSQL, the emulator and the deployed stacks, without Airflow's processes.
+
+    AWS_* and MARKETPLACE_* are set for the rest of the session.
+    """
     with temporary_platform() as running, aws.environment(running.public_environment()):
         yield running
 

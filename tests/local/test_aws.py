@@ -76,11 +76,13 @@ def test_a_local_process_gets_nothing_of_the_shells_cloud():
 def test_the_environment_is_put_back_after_a_failure(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("LANDING_BUCKET", raising=False)
-    with (
-        pytest.raises(ZeroDivisionError),
-        aws.environment({"AWS_DEFAULT_REGION": "us-east-1", "LANDING_BUCKET": "b"}),
-    ):
-        assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"
-        raise ZeroDivisionError
+
+    def fail_inside() -> None:
+        with aws.environment({"AWS_DEFAULT_REGION": "us-east-1", "LANDING_BUCKET": "b"}):
+            assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
     assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert "LANDING_BUCKET" not in os.environ
