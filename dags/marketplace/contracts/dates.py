@@ -93,7 +93,7 @@ def _day(text: str, order: DateOrder, kind: str, years: range) -> tuple[date, st
         year, month, day = int(match[4]), int(match[1]), int(match[3])
         if order == "day_first":
             month, day = day, month
-        if month > 12 >= day:
+        if month > 12:
             month, day = day, month
             other, contracts = ("day", "month") if order == "month_first" else ("month", "day")
             warning, note = (
