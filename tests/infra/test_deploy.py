@@ -188,6 +188,10 @@ def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator,
     )
     assert timeout["Attributes"] == {"VisibilityTimeout": "60"}
 
+    with pytest.raises(StackFailed) as again:
+        deploy("local", parameters)
+    assert str(again.value) == str(failure.value)  # without the failures of the time before
+
     template.write_text(
         good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 90")
     )
