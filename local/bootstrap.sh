@@ -153,6 +153,8 @@ main() {
     say "Python: $python"
     ln -sfn "$python" .venv/python
     export UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1
+    # Behind a proxy with a certificate of its own, only this system's certificates will do.
+    if [ -f /etc/ssl/certs/ca-certificates.crt ]; then export UV_SYSTEM_CERTS=true; fi
 
     local -a jobs_running=()
     if "$python" -m local.pgbin >.venv/postgres-bin 2>/dev/null; then

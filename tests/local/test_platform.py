@@ -76,12 +76,13 @@ def kill(platform: Platform, part: str) -> int:
 
 def test_down_leaves_no_process_and_no_port(directory: Path):
     platform, _said = new_platform(directory)
-    platform.up()
-    pids = [status.pid for status in platform.statuses().values()]
-    assert len(pids) == 2
-    family = leftovers(platform.layout)
-    assert set(pids) <= {process.pid for process in family}
-    platform.down()
+    try:
+        platform.up()
+        pids = [status.pid for status in platform.statuses().values()]
+        assert len(pids) == 2
+        assert set(pids) <= {process.pid for process in leftovers(platform.layout)}
+    finally:
+        platform.down()
     assert leftovers(platform.layout) == []
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
     assert [port for port in platform.state.ports.values() if not ports.is_free(port)] == []
