@@ -56,13 +56,21 @@ SHORT_TIMEOUT = timedelta(minutes=10)
     params={
         "max_files": Param(500, type="integer", minimum=1, maximum=500, description="At most so many files a run"),
         "retry_failed": Param(
-            False, type="boolean", description="Try the files again that failed too often and wait for a person"
+            False,
+            type="boolean",
+            description="Try the files again that failed too often and wait for a person",
         ),
         "reload_from": Param(
-            None, type=["null", "string"], format="date-time", description="Reload archived files put from then on"
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="Reload archived files put from then on",
         ),
         "reload_to": Param(
-            None, type=["null", "string"], format="date-time", description="... and before then (default: now)"
+            None,
+            type=["null", "string"],
+            format="date-time",
+            description="... and before then (default: now)",
         ),
     },
 )
@@ -93,7 +101,7 @@ def ingest_files() -> None:
 
     @task_group
     def file(claim: dict[str, Any]) -> None:
-        @task(map_index_template="{{ file }}", execution_timeout=LOAD_TIMEOUT)
+        @task(multiple_outputs=False, map_index_template="{{ file }}", execution_timeout=LOAD_TIMEOUT)
         def load(claim: dict[str, Any], run_id: str) -> dict[str, Any]:
             """Load one file in one transaction; the result is its account."""
             from marketplace.ingest import tasks
@@ -104,8 +112,7 @@ def ingest_files() -> None:
         archive = ArchiveObjectOperator(task_id="archive", bucket=settings.landing_bucket(), loaded=loaded)
         delete = DeleteObjectVersionOperator(task_id="delete", bucket=settings.landing_bucket(), loaded=loaded)
         archive >> delete
-        # Held rows need not wait until the files have moved.
-        loaded >> retried
+        loaded >> retried  # held rows need not wait until the files have moved
 
     file.expand(claim=claim_files())
 

@@ -62,9 +62,7 @@ def destroy(
     Raises ConfigError for prod, whose data no command deletes; otherwise as `deploy`.
     """
     if environment == "prod":
-        raise ConfigError(
-            "This command does not destroy prod: empty its buckets and delete its stacks by hand."
-        )
+        raise ConfigError("This command does not destroy prod: empty its buckets and delete its stacks by hand.")
     config = environments.load(environment)
     cloudformation, s3 = _connect(environment, progress)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
@@ -130,9 +128,7 @@ def _read_parameters(path: Path | None) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m infra.deploy", description="Deploy or destroy an environment."
-    )
+    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy or destroy an environment.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in (
         ("deploy", "create or update all stacks, and print their outputs"),

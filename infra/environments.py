@@ -58,9 +58,7 @@ def load(environment: str) -> Environment:
     path = ROOT / "config" / environment / "stacks.yaml"
     if not path.is_file():
         known = sorted(entry.parent.name for entry in ROOT.glob("config/*/stacks.yaml"))
-        raise ConfigError(
-            f"No environment {environment!r}: {path} does not exist. There are: {', '.join(known)}."
-        )
+        raise ConfigError(f"No environment {environment!r}: {path} does not exist. There are: {', '.join(known)}.")
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     project = config["project"]
     return Environment(
@@ -79,9 +77,7 @@ def _stack(config: Path, prefix: str, entry: Mapping[str, Any]) -> Stack:
     for key, value in parameters.items():
         # YAML turns an unquoted `yes` or `012345678901` into something else than CloudFormation would see.
         if not isinstance(value, str | int) or isinstance(value, bool):
-            raise ConfigError(
-                f"{config}: {name}.{key} is a {type(value).__name__}: quote it to make it a string."
-            )
+            raise ConfigError(f"{config}: {name}.{key} is a {type(value).__name__}: quote it to make it a string.")
     return Stack(
         name=name,
         stack_name=f"{prefix}-{name}",
@@ -110,19 +106,13 @@ def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> di
         declared = template_parameters(stack.template)
         unknown = sorted(set(stack.parameters) - set(declared))
         if unknown:
-            raise ConfigError(
-                f"The template of stack {stack.name!r} declares no parameter {', '.join(unknown)}."
-            )
+            raise ConfigError(f"The template of stack {stack.name!r} declares no parameter {', '.join(unknown)}.")
         offered = {**common, **stack.parameters, **given}
-        missing = sorted(
-            name for name, spec in declared.items() if name not in offered and "Default" not in spec
-        )
+        missing = sorted(name for name, spec in declared.items() if name not in offered and "Default" not in spec)
         if missing:
             raise ConfigError(f"The stack {stack.name!r} needs a value for {', '.join(missing)}.")
         resolved[stack.name] = {name: offered[name] for name in declared if name in offered}
         unused -= set(declared)
     if unused:
-        raise ConfigError(
-            f"No template of environment {environment.name!r} declares {', '.join(sorted(unused))}."
-        )
+        raise ConfigError(f"No template of environment {environment.name!r} declares {', '.join(sorted(unused))}.")
     return resolved

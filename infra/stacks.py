@@ -86,9 +86,7 @@ class Stacks:
         stack = self._find(name)
         if stack is None:
             return []
-        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(
-            StackName=stack["StackId"]
-        )
+        pages = self._cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack["StackId"])
         return [
             resource["PhysicalResourceId"]
             for page in pages
@@ -146,9 +144,7 @@ class Stacks:
                 ChangeSetName=f"deploy-{uuid.uuid4().hex}",
                 ChangeSetType=change_set_type,
                 TemplateBody=template,
-                Parameters=[
-                    {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
-                ],
+                Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
         return self._wait(
@@ -220,9 +216,7 @@ class Stacks:
         found = [event for event in events["OperationEvents"] if event["EventType"] == "VALIDATION_ERROR"]
         last = max(found, key=lambda event: event["Timestamp"])["OperationId"] if found else None
         return [
-            _failure_line(event, event["ValidationStatusReason"])
-            for event in found
-            if event["OperationId"] == last
+            _failure_line(event, event["ValidationStatusReason"]) for event in found if event["OperationId"] == last
         ]
 
 

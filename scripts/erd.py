@@ -215,9 +215,7 @@ def draw(connection: psycopg.Connection) -> str:
 
     strangers = {table.schema for table in tables} - {schema for group in GROUPS.values() for schema in group}
     if strangers:
-        raise ValueError(
-            f"The schemas {sorted(strangers)} are not drawn: add them to GROUPS in scripts/erd.py."
-        )
+        raise ValueError(f"The schemas {sorted(strangers)} are not drawn: add them to GROUPS in scripts/erd.py.")
     columns = {
         (table.schema, table.name): _without_lineage(
             [column for column in all_columns if (column.schema, column.table) == (table.schema, table.name)]
@@ -226,9 +224,7 @@ def draw(connection: psycopg.Connection) -> str:
     }
     lines = [INTRODUCTION.rstrip("\n")]
     for title, schemas in GROUPS.items():
-        group_tables = sorted(
-            (t for t in tables if t.schema in schemas), key=lambda t: schemas.index(t.schema)
-        )
+        group_tables = sorted((t for t in tables if t.schema in schemas), key=lambda t: schemas.index(t.schema))
         group_references = [reference for reference in references if reference.schema in schemas]
         lines += _group(title, group_tables, columns, group_references)
     return "\n".join(lines) + "\n"
@@ -240,9 +236,7 @@ def main() -> int:
     parser.add_argument(
         "--url", default=os.environ.get("STORE_URL"), help="the store, postgresql://… (default: $STORE_URL)"
     )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit 1 when docs/erd.md is stale"
-    )
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when docs/erd.md is stale")
     arguments = parser.parse_args()
     if not arguments.url:
         parser.error("no database: give --url, or set STORE_URL as .local/env does")

@@ -17,9 +17,7 @@ REGISTRY = re.compile(
 # Directories of the machine that someone worked on.
 MACHINE = re.compile(r"(?<![\w.$}~-])/(?:work|root|home/\w+|Users/\w+)/")
 LINK = re.compile(r"(?<!\\)\[[^\]]*\]\(([^)\s]+)\)|<img[^>]+src=\"([^\"]+)\"")
-STATE = re.compile(
-    r"(?:^|/)(?:\.env|\.local|\.venv|uv\.lock|poetry\.lock|package-lock\.json|__pycache__)(?:/|$)"
-)
+STATE = re.compile(r"(?:^|/)(?:\.env|\.local|\.venv|uv\.lock|poetry\.lock|package-lock\.json|__pycache__)(?:/|$)")
 
 
 def tracked() -> list[str]:
@@ -89,9 +87,7 @@ def test_every_link_of_a_document_leads_to_a_committed_file(document):
             continue
         path = (folder / target).resolve()
         relative = path.relative_to(REPO).as_posix() if path.is_relative_to(REPO) else None
-        if relative not in TRACKED and not (
-            path.is_dir() and any(file.startswith(f"{relative}/") for file in TRACKED)
-        ):
+        if relative not in TRACKED and not (path.is_dir() and any(file.startswith(f"{relative}/") for file in TRACKED)):
             broken.append(target)
     assert broken == []
 

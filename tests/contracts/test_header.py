@@ -54,8 +54,7 @@ def test_a_header_that_does_not_fit_says_why(fields: list[str], kind: str, fault
     assert caught.value.kind == kind
     if fault is not None:
         assert str(caught.value) == (
-            f"The header does not fit publisher: {fault}. "
-            "The columns are, in any order: publisher_id,name,country"
+            f"The header does not fit publisher: {fault}. The columns are, in any order: publisher_id,name,country"
         )
 
 
@@ -86,6 +85,4 @@ def test_a_header_of_no_dataset_says_so() -> None:
     with pytest.raises(HeaderError) as caught:
         dataset_for_header(["publisher_id", "name"])
     assert caught.value.kind == "wrong_header"
-    assert str(caught.value).startswith(
-        "No dataset has the header 'publisher_id,name'; there are game, publisher, "
-    )
+    assert str(caught.value).startswith("No dataset has the header 'publisher_id,name'; there are game, publisher, ")

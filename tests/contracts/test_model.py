@@ -234,9 +234,7 @@ def test_a_dataset_without_contract_is_named() -> None:
     )
 
 
-def test_a_reference_to_a_dataset_without_contract_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reference_to_a_dataset_without_contract_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "contracts").mkdir()
     contract = valid()
     contract["columns"][3] |= {"type": "id", "references": "artist"}
@@ -244,9 +242,7 @@ def test_a_reference_to_a_dataset_without_contract_is_named(
     monkeypatch.setattr("marketplace.settings.include_dir", lambda: tmp_path)
     with pytest.raises(ContractError) as caught:
         load_contracts()
-    assert str(caught.value) == (
-        "probe.yaml: references 'artist', which has no contract; the datasets are probe."
-    )
+    assert str(caught.value) == ("probe.yaml: references 'artist', which has no contract; the datasets are probe.")
 
 
 def test_a_contract_cannot_be_changed() -> None:

@@ -182,9 +182,7 @@ def test_a_sample_file_that_is_wrong_as_a_whole_is_refused_by_its_header(name: s
         ),
     ],
 )  # fmt: skip
-def test_a_row_of_a_sample_file_gives_the_values_meant(
-    name: str, line_no: int, values: tuple[str | None, ...]
-) -> None:
+def test_a_row_of_a_sample_file_gives_the_values_meant(name: str, line_no: int, values: tuple[str | None, ...]) -> None:
     assert {line: found for line, found, _ in validated(name)}[line_no] == values
 
 

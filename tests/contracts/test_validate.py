@@ -30,9 +30,7 @@ def test_a_clean_row_gives_its_values_in_the_order_of_the_stage() -> None:
         ([*CLEAN, ""], "too_many_fields", "the row has 10 fields; accepted: 9, as the header has"),
     ],
 )
-def test_a_row_of_another_width_is_an_error_and_nothing_else(
-    fields: list[str], kind: str, detail: str
-) -> None:
+def test_a_row_of_another_width_is_an_error_and_nothing_else(fields: list[str], kind: str, detail: str) -> None:
     expected = Checked(None, (Problem(None, kind, detail, "error"),))
     assert compile_validator(DETAIL, DETAIL.header)(fields) == expected
 
@@ -64,9 +62,7 @@ def test_every_problem_of_a_row_is_found_and_one_error_rejects_it() -> None:
         ("payout", "-5.00", "CUST-1", ("customer_ref", "customer_on_payout")),
     ],
 )
-def test_the_rules_of_transactions(
-    txn_type: str, total: str, customer: str, broken: tuple[str, str] | None
-) -> None:
+def test_the_rules_of_transactions(txn_type: str, total: str, customer: str, broken: tuple[str, str] | None) -> None:
     row = ["TXN-1", txn_type, "2025-01-05T14:22:10Z", "EUR", total, customer]
     values, problems = compile_validator(TRANSACTION, TRANSACTION.header)(row)
     assert [(p.column, p.kind) for p in problems] == ([broken] if broken else [])

@@ -402,9 +402,7 @@ def test_a_name_and_a_reference_come_with_their_key() -> None:
     assert compile_validator(reference, ["k", "v"])(["1", "VALVE CORP"]) == (("1", "VALVE CORP", "valve"), ())
 
 
-@pytest.mark.parametrize(
-    "marker", ["", "   ", "NULL", "null", "N/A", "n/a", "NaN", "nan", "None", "-", "\u200b"]
-)
+@pytest.mark.parametrize("marker", ["", "   ", "NULL", "null", "N/A", "n/a", "NaN", "nan", "None", "-", "\u200b"])
 @pytest.mark.parametrize(
     "column",
     [
@@ -441,9 +439,7 @@ def test_a_missing_optional_date_is_null_and_an_issue() -> None:
         ("Dreamcast", {"type": "enum", "values": PLATFORMS}, "unknown_value"),
     ],
 )
-def test_an_invalid_optional_value_is_null_and_an_issue(
-    text: str, column: dict[str, object], kind: str
-) -> None:
+def test_an_invalid_optional_value_is_null_and_an_issue(text: str, column: dict[str, object], kind: str) -> None:
     assert read(text, required=False, **column) == (None, kind)
 
 

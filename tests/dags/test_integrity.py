@@ -90,9 +90,7 @@ def test_each_task_is_retried_and_ends(dags, dag_id):
     for task in dag.tasks:
         assert task.retries >= 1, f"{task.task_id}: set retries"
         assert task.execution_timeout is not None, f"{task.task_id}: set execution_timeout"
-        assert task.execution_timeout <= dag.dagrun_timeout, (
-            f"{task.task_id}: the run ends before the task may"
-        )
+        assert task.execution_timeout <= dag.dagrun_timeout, f"{task.task_id}: the run ends before the task may"
 
 
 @every_dag
@@ -126,9 +124,5 @@ def test_a_dag_survives_being_stored_as_json(dags, dag_id):
 def test_parsing_a_dag_twice_gives_the_same_dag(dag_bags, dag_id):
     from airflow.serialization.serialized_objects import DagSerialization
 
-    first, second = (
-        json.dumps(DagSerialization.to_dict(bag.dags[dag_id]), sort_keys=True) for bag in dag_bags
-    )
-    assert first == second, (
-        "something in the DAG changes with each parse, and each parse would be a new version of it"
-    )
+    first, second = (json.dumps(DagSerialization.to_dict(bag.dags[dag_id]), sort_keys=True) for bag in dag_bags)
+    assert first == second, "something in the DAG changes with each parse, and each parse would be a new version of it"

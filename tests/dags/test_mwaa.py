@@ -90,9 +90,7 @@ def test_include_is_found_below_dags(parsed):
 
 
 def test_parsing_a_dag_file_imports_nothing_heavy(parsed):
-    assert parsed["heavy_imports"] == [], (
-        "import these inside the task, or inside the function that needs them"
-    )
+    assert parsed["heavy_imports"] == [], "import these inside the task, or inside the function that needs them"
 
 
 def test_parsing_a_dag_file_reaches_for_nothing_outside_the_process(parsed):

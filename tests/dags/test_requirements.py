@@ -61,9 +61,7 @@ def resolve(directory: Path, text: str) -> subprocess.CompletedProcess[str]:
 
 def without_the_constraint_line() -> str:
     """Return requirements.txt without the line that names a path of MWAA's."""
-    return re.sub(
-        r"^--constraint .*\n", "", (REPO / "requirements.txt").read_text("utf-8"), flags=re.MULTILINE
-    )
+    return re.sub(r"^--constraint .*\n", "", (REPO / "requirements.txt").read_text("utf-8"), flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +74,7 @@ def resolved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_constraints_are_those_that_mwaa_finds_below_dags():
-    lines = re.findall(
-        r"^(?:-c|--constraint) +(.+)$", (REPO / "requirements.txt").read_text("utf-8"), re.MULTILINE
-    )
+    lines = re.findall(r"^(?:-c|--constraint) +(.+)$", (REPO / "requirements.txt").read_text("utf-8"), re.MULTILINE)
     assert lines == [f"/usr/local/airflow/dags/{CONSTRAINTS.name}"]
     assert len(pins(CONSTRAINTS)) > 600
     assert len(pins(ESSENTIAL)) > 15
@@ -141,9 +137,7 @@ def imported_packages() -> set[str]:
 def test_mwaa_installs_all_that_the_code_imports(resolved):
     imported = imported_packages()
     assert {"psycopg", "alembic"} <= imported
-    assert imported - resolved.keys() == set(), (
-        "the code imports this, and requirements.txt does not bring it"
-    )
+    assert imported - resolved.keys() == set(), "the code imports this, and requirements.txt does not bring it"
 
 
 def test_the_lock_pins_what_mwaa_installs():
@@ -161,8 +155,6 @@ def test_the_lock_obeys_the_constraints_on_python_3_12():
 
 
 def test_the_lock_holds_every_development_tool():
-    tools = {
-        canonicalize_name(requirement.name) for requirement in requirements(REPO / "requirements-dev.in")
-    }
+    tools = {canonicalize_name(requirement.name) for requirement in requirements(REPO / "requirements-dev.in")}
     assert "pytest" in tools
     assert tools - pins(REPO / "requirements-dev.txt").keys() == set(), "run make lock"

@@ -54,16 +54,12 @@ def test_there_is_sql():
 @every_file
 def test_the_first_line_says_what_the_file_is_for(file):
     first, *_ = file.read_text(encoding="utf-8").splitlines()
-    assert re.match(r"-- \w.{15,}", first), (
-        "begin with a comment: what the statement is for, then its parameters"
-    )
+    assert re.match(r"-- \w.{15,}", first), "begin with a comment: what the statement is for, then its parameters"
 
 
 @pytest.mark.parametrize(("name", "place"), NAMED)
 def test_a_file_named_in_the_code_exists(name, place):
-    assert any(fnmatch(f"/{path}", f"*/{name}") for path in PATHS), (
-        f"{place} names {name}: not below include/sql"
-    )
+    assert any(fnmatch(f"/{path}", f"*/{name}") for path in PATHS), f"{place} names {name}: not below include/sql"
 
 
 @every_file

@@ -23,9 +23,7 @@ def load(path: Path) -> dict[str, Any]:
 def resources() -> dict[tuple[str, str], dict[str, Any]]:
     """Return all resources of all templates by (template, logical id)."""
     return {
-        (path.stem, logical_id): resource
-        for path in PATHS
-        for logical_id, resource in load(path)["Resources"].items()
+        (path.stem, logical_id): resource for path in PATHS for logical_id, resource in load(path)["Resources"].items()
     }
 
 

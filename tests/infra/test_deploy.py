@@ -28,9 +28,7 @@ BUCKET = "marketplace-local-landing-000000000000-us-east-1"
 def receive_all(sqs: Any, url: str) -> list[dict[str, Any]]:
     """The bodies of all messages that are in the queue, which is empty then."""
     bodies: list[dict[str, Any]] = []
-    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get(
-        "Messages"
-    ):
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages"):
         for message in messages:
             bodies.append(json.loads(message["Body"]))
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -51,9 +49,7 @@ def event_ids(cloudformation: Any) -> list[str]:
 
 
 def secret(client: Any, name: str) -> dict[str, Any]:
-    value = client("secretsmanager").get_secret_value(
-        SecretId=f"marketplace-local/airflow/connections/{name}"
-    )
+    value = client("secretsmanager").get_secret_value(SecretId=f"marketplace-local/airflow/connections/{name}")
     return json.loads(value["SecretString"])
 
 
@@ -94,9 +90,7 @@ def test_an_event_received_too_often_goes_to_the_dead_letter_queue(emulator, par
 
     for _ in range(2):
         (message,) = sqs.receive_message(QueueUrl=landing)["Messages"]
-        sqs.change_message_visibility(
-            QueueUrl=landing, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-        )
+        sqs.change_message_visibility(QueueUrl=landing, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
 
     assert "Messages" not in sqs.receive_message(QueueUrl=landing)
     (dead,) = receive_all(sqs, outputs["LandingDeadLetterQueueUrl"])
@@ -172,9 +166,7 @@ def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator,
     outputs = deploy("local", parameters)
     template = editable / "templates" / "ingest.yaml"
     good = template.read_text()
-    template.write_text(
-        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201")
-    )
+    template.write_text(good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201"))
 
     with pytest.raises(StackFailed) as failure:
         deploy("local", parameters)
@@ -192,9 +184,7 @@ def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator,
         deploy("local", parameters)
     assert str(again.value) == str(failure.value)  # without the failures of the time before
 
-    template.write_text(
-        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 90")
-    )
+    template.write_text(good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 90"))
     deploy("local", parameters)
     assert statuses(emulator("cloudformation"))["marketplace-local-ingest"] == "UPDATE_COMPLETE"
 
@@ -202,9 +192,7 @@ def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator,
 def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, parameters):
     template = editable / "templates" / "ingest.yaml"
     good = template.read_text()
-    template.write_text(
-        good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201")
-    )
+    template.write_text(good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201"))
     with pytest.raises(StackFailed, match=r"LandingQueue \(AWS::SQS::Queue\)"):
         deploy("local", parameters)
     assert statuses(emulator("cloudformation")) == {"marketplace-local-ingest": "ROLLBACK_COMPLETE"}

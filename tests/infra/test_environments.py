@@ -58,9 +58,7 @@ def test_a_stack_gets_its_own_parameters_and_no_password_of_another(parameters):
 
 
 def test_what_the_caller_gives_wins_over_the_configuration(parameters):
-    resolved = environments.resolve_parameters(
-        environments.load("local"), parameters | {"RawFileRetentionDays": "1"}
-    )
+    resolved = environments.resolve_parameters(environments.load("local"), parameters | {"RawFileRetentionDays": "1"})
 
     assert resolved["storage"]["RawFileRetentionDays"] == "1"
 
@@ -157,9 +155,5 @@ def test_a_stack_stuck_in_a_failed_rollback_is_left_to_a_human(emulator, paramet
     found["Stacks"][0]["StackStatus"] = "UPDATE_ROLLBACK_FAILED"
     monkeypatch.setattr(cloudformation, "describe_stacks", lambda **_query: found)
 
-    with pytest.raises(
-        StackFailed, match="is in UPDATE_ROLLBACK_FAILED, in which CloudFormation updates nothing"
-    ):
-        Stacks(cloudformation, timeout=1, progress=lambda _line: None).deploy(
-            "marketplace-local-ingest", "", {}, {}
-        )
+    with pytest.raises(StackFailed, match="is in UPDATE_ROLLBACK_FAILED, in which CloudFormation updates nothing"):
+        Stacks(cloudformation, timeout=1, progress=lambda _line: None).deploy("marketplace-local-ingest", "", {}, {})

@@ -40,9 +40,7 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         "project": {"Ref": "Project"},
         "environment": {"Ref": "Environment"},
     }
-    assert {key: templates.tags(*where) for key, where in taggable.items()} == dict.fromkeys(
-        taggable, expected
-    )
+    assert {key: templates.tags(*where) for key, where in taggable.items()} == dict.fromkeys(taggable, expected)
 
 
 def test_resources_without_tags_are_types_that_take_none():
@@ -60,11 +58,9 @@ def test_every_parameter_is_described_and_bounded(path: Path):
     for name, parameter in templates.load(path)["Parameters"].items():
         assert len(parameter["Description"]) > 10, name
         if parameter["Type"] == "Number":
-            assert (
-                parameter["MinValue"]
-                <= parameter.get("Default", parameter["MinValue"])
-                <= parameter["MaxValue"]
-            ), name
+            assert parameter["MinValue"] <= parameter.get("Default", parameter["MinValue"]) <= parameter["MaxValue"], (
+                name
+            )
         else:
             assert re.fullmatch(r"\^.*\$", parameter["AllowedPattern"]), name
             assert parameter["ConstraintDescription"], name
@@ -195,8 +191,7 @@ def test_landing_queue_has_a_dead_letter_queue_that_takes_from_no_other():
     # The ARN is spelled out, so it must be the landing queue's name that it ends with.
     (source,) = allowed["sourceQueueArns"]
     assert source["Fn::Sub"] == (
-        "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:"
-        + queues["LandingQueue"]["QueueName"]["Fn::Sub"]
+        "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queues["LandingQueue"]["QueueName"]["Fn::Sub"]
     )
 
 
@@ -213,9 +208,7 @@ def test_only_s3_for_the_landing_bucket_of_this_account_may_send_events():
             "Action": "sqs:SendMessage",
             "Resource": {"Fn::GetAtt": ["LandingQueue", "Arn"]},
             "Condition": {
-                "ArnEquals": {
-                    "aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::" + bucket_name["Fn::Sub"]}
-                },
+                "ArnEquals": {"aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::" + bucket_name["Fn::Sub"]}},
                 "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
             },
         }
@@ -225,9 +218,7 @@ def test_only_s3_for_the_landing_bucket_of_this_account_may_send_events():
 def test_bucket_bears_the_name_that_the_queue_policy_admits():
     bucket = templates.of_type("AWS::S3::Bucket")["LandingBucket"]
 
-    assert bucket["BucketName"] == {
-        "Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-LandingBucketName"}
-    }
+    assert bucket["BucketName"] == {"Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-LandingBucketName"}}
 
 
 def test_every_bucket_and_queue_refuses_what_does_not_come_over_tls():

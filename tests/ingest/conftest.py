@@ -11,9 +11,10 @@ from typing import Any
 import boto3
 import psycopg
 import pytest
+from psycopg.rows import dict_row
+
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
-from psycopg.rows import dict_row
 
 HEADERS = {
     "publisher": "publisher_id,name,country",
@@ -69,7 +70,12 @@ class Ingestion:
         """Retry the held rows, as a run of the DAG does last; returns the accounts."""
         with self.connect() as connection:
             return [
-                {"file": load.object_key, "load_id": load.load_id, "accepted": account.accepted, **vars(account)}
+                {
+                    "file": load.object_key,
+                    "load_id": load.load_id,
+                    "accepted": account.accepted,
+                    **vars(account),
+                }
                 for load, account in held.retry_held_rows(connection, self.run_id)
             ]
 
@@ -93,7 +99,9 @@ class Ingestion:
     def clean_tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what the clean tables say: every business value, no surrogate key and no trace of the loading."""
         return {
-            "publisher": self.query("select publisher_id, name, name_key, country_code from store.publisher order by 1"),
+            "publisher": self.query(
+                "select publisher_id, name, name_key, country_code from store.publisher order by 1"
+            ),
             "publisher_alias": self.query(
                 "select alias_id, publisher_id, name, country_code from store.publisher_alias order by 1"
             ),

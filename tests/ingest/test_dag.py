@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
 import psycopg
 import pytest
-from marketplace.ingest import load as load_module
-from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
 
 from local.platform import Platform
+from marketplace.ingest import load as load_module
+from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
 
 DAGS = Path(__file__).parents[2] / "dags"
 
@@ -74,8 +74,8 @@ class Runner:
 
 
 @pytest.fixture(scope="module")
-def runner(platform: Platform, airflow_db: None) -> Iterator[Runner]:
-    yield Runner(platform)
+def runner(platform: Platform, airflow_db: None) -> Runner:
+    return Runner(platform)
 
 
 @pytest.fixture
@@ -116,13 +116,15 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         "publish_assets": ["success"],
     }
     assert runner.keys("landing/") == []
-    assert runner.store("select game_id from store.transaction_line where transaction_id = %s", transaction) == [(game,)]
+    assert runner.store("select game_id from store.transaction_line where transaction_id = %s", transaction) == [
+        (game,)
+    ]
     assert runner.announced(run) == [
         "store.customer", "store.game", "store.game_alias", "store.game_release", "store.publisher",
         "store.publisher_alias", "store.transaction", "store.transaction_line",
     ]  # fmt: skip
     accounts = runner.metadata(
-        "select value from xcom where run_id = %s and task_id = 'file.load' and key = 'return_value' order by map_index",
+        "select value from xcom where run_id = %s and task_id = 'file.load' order by map_index",
         run.run_id,
     )
     assert [(a["status"], a["account"]["read"]) for (a,) in map(parsed, accounts)] == [("done", 1)] * 4
@@ -131,8 +133,11 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         run.run_id,
     )
     assert [name.split(" · ")[0] for (name,) in names] == [
-        "landing/transaction_detail/d.csv", "landing/transaction/t.csv", "landing/game/g.csv", "landing/publisher/p.csv",
-    ]  # fmt: skip
+        "landing/transaction_detail/d.csv",
+        "landing/transaction/t.csv",
+        "landing/game/g.csv",
+        "landing/publisher/p.csv",
+    ]
 
 
 def parsed(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -189,7 +194,11 @@ def test_a_load_that_fails_fails_the_run_and_leaves_its_file(
 
 def test_a_run_that_leaves_files_calls_for_the_next(runner: Runner, unique: Callable[[str], str]) -> None:
     for n in range(3):
-        runner.put("publisher", unique(f"{n}-"), f"publisher_id,name,country\n{unique(f'P{n}-')},{unique(f'Many {n} ')},\n")
+        runner.put(
+            "publisher",
+            unique(f"{n}-"),
+            f"publisher_id,name,country\n{unique(f'P{n}-')},{unique(f'Many {n} ')},\n",
+        )
     run = runner.run("ingest_files", max_files=2)
     assert (len(runner.keys("landing/")), runner.announced(run)[0]) == (1, "landing")
     run = runner.run("ingest_files", max_files=2)
@@ -199,7 +208,7 @@ def test_a_run_that_leaves_files_calls_for_the_next(runner: Runner, unique: Call
 def test_archived_files_are_reloaded_by_parameter(runner: Runner, unique: Callable[[str], str]) -> None:
     runner.put("publisher", unique("r"), f"publisher_id,name,country\n{unique('P-')},{unique('Reloaded ')},US\n")
     runner.run("ingest_files")
-    (put_at,), = runner.store("select put_at::text from ops.load where object_key like %s", f"%{unique('r')}")
+    ((put_at,),) = runner.store("select put_at::text from ops.load where object_key like %s", f"%{unique('r')}")
     with psycopg.connect(runner._url) as connection:
         connection.execute("update store.publisher_alias set country_code = null where alias_id = %s", (unique("P-"),))
     run = runner.run("ingest_files", reload_from=put_at.replace(" ", "T"))

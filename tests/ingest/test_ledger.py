@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+
 from marketplace.ingest import ledger, objects
 from marketplace.ingest import load as load_module
 from marketplace.ingest.ledger import ClaimLostError

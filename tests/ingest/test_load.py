@@ -9,13 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from marketplace import settings
 from marketplace.ingest import load as load_module
 
 CATALOGUE = {
     "publisher": ("P-3,Valve,US", "P-5,Nova Games,DE"),
     "game": ("G-1,Starforge,2022-10-14,RPG", "G-2,Echo,2001-02-03,Puzzle"),
-    "transaction": ("T-1,sale,2025-01-05T14:22:10Z,EUR,30.00,CUST-0001", "T-2,refund,2025-01-06,EUR,-10,CUST-0001"),
+    "transaction": (
+        "T-1,sale,2025-01-05T14:22:10Z,EUR,30.00,CUST-0001",
+        "T-2,refund,2025-01-06,EUR,-10,CUST-0001",
+    ),
 }
 
 
@@ -31,13 +35,15 @@ def account(result: dict[str, Any]) -> dict[str, int]:
 
 def problems(ingestion: Any, table: str) -> list[tuple[Any, ...]]:
     reason = "kind" if table == "issue" else "reason"
-    return ingestion.query(f"select line_no, column_name, {reason} from ops.{table} order by load_id, line_no, {reason}")
+    return ingestion.query(
+        f"select line_no, column_name, {reason} from ops.{table} order by load_id, line_no, {reason}"
+    )
 
 
 def test_each_row_of_a_dirty_file_is_accounted_for(ingestion: Any) -> None:
     ingestion.put(
         "transaction",
-        " T-1 ,SALE,01/05/2025,usd,\"1,070.50\",CUST-0001",
+        ' T-1 ,SALE,01/05/2025,usd,"1,070.50",CUST-0001',
         "T-2,refund,2025-01-05T14:22:10Z,USD,10,CUST-0001",
         "",
         "T-3,payout,2025/01/06 09:01:00,USD,-70,PLATFORM",
@@ -74,7 +80,10 @@ def test_publishers_of_one_name_are_one_known_by_the_lowest_id(ingestion: Any) -
     ingestion.put("publisher", "P-10,Valve,US", "P-9,VALVE CORP,", "P-11,Nova,")
     ingestion.put("publisher", "P-3,Valvé,DE", name="b.csv")
     ingestion.run()
-    assert ingestion.clean_tables()["publisher"] == [("P-11", "Nova", "nova", None), ("P-3", "Valvé", "valve", "DE")]
+    assert ingestion.clean_tables()["publisher"] == [
+        ("P-11", "Nova", "nova", None),
+        ("P-3", "Valvé", "valve", "DE"),
+    ]
     assert ingestion.query("select alias_id, publisher_id from store.publisher_alias order by 1") == [
         ("P-10", "P-3"), ("P-11", "P-11"), ("P-3", "P-3"), ("P-9", "P-3"),
     ]  # fmt: skip
@@ -97,13 +106,20 @@ def test_a_lower_id_that_comes_later_takes_the_references_over(ingestion: Any) -
 
 def test_titles_with_different_dates_are_different_games(ingestion: Any) -> None:
     ingestion.put(
-        "game", "G-1,Echo,2001-02-03,", "G-2,ECHO,2001-02-03,Puzzle", "G-3,Echo,2015-01-02,", "G-4,Echo,2015-09-31,"
+        "game",
+        "G-1,Echo,2001-02-03,",
+        "G-2,ECHO,2001-02-03,Puzzle",
+        "G-3,Echo,2015-01-02,",
+        "G-4,Echo,2015-09-31,",
     )
     ingestion.run()
     assert ingestion.query("select alias_id, game_id from store.game_alias order by 1") == [
         ("G-1", "G-1"), ("G-2", "G-1"), ("G-3", "G-3"), ("G-4", "G-4"),
     ]  # fmt: skip
-    assert problems(ingestion, "issue") == [(5, "release_date", "ambiguous_title"), (5, "release_date", "invalid_date")]
+    assert problems(ingestion, "issue") == [
+        (5, "release_date", "ambiguous_title"),
+        (5, "release_date", "invalid_date"),
+    ]
 
 
 def test_lines_are_held_until_what_they_name_has_come(ingestion: Any) -> None:
@@ -124,9 +140,9 @@ def test_lines_are_held_until_what_they_name_has_come(ingestion: Any) -> None:
     ingestion.put("transaction", "T-9,sale,2025-01-09,EUR,10,CUST-0002", name="b.csv")
     ingestion.run()
     retries = [load for load in ingestion.loads() if load["kind"] == "retry"]
-    assert [
-        (r["object_key"], r["status"], r["read"], r["accepted"], r["inserted"], r["held"]) for r in retries
-    ] == [("landing/transaction_detail/a.csv", "done", 2, 2, 2, 0)]
+    assert [(r["object_key"], r["status"], r["read"], r["accepted"], r["inserted"], r["held"]) for r in retries] == [
+        ("landing/transaction_detail/a.csv", "done", 2, 2, 2, 0)
+    ]
     assert ingestion.query("select line_no, resolved_load_id from ops.held_row order by 1") == [
         (3, retries[0]["load_id"]), (4, retries[0]["load_id"]),
     ]  # fmt: skip
@@ -178,9 +194,9 @@ def test_sums_that_disagree_are_kept_and_flagged(ingestion: Any) -> None:
         (3, "total_mismatch", "transaction T-1 reports 30, but its 2 lines add up to 31"),
         (4, "publisher_mismatch", "the line says P-5, but G-1 on PC is published by P-3"),
     ]
-    assert ingestion.query("select reported_total, expected_total from store.transaction_balance where type = 'sale'") == [
-        (Decimal("30.0000"), Decimal("31.0000"))
-    ]
+    assert ingestion.query(
+        "select reported_total, expected_total from store.transaction_balance where type = 'sale'"
+    ) == [(Decimal("30.0000"), Decimal("31.0000"))]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +238,9 @@ def test_a_file_that_is_wrong_as_a_whole_is_set_aside(ingestion: Any, key: str, 
 
 def test_a_fault_on_the_last_line_stores_nothing_of_the_file(ingestion: Any) -> None:
     rows = "".join(f"P-{n},Publisher {n},US\n" for n in range(30_000))
-    ingestion.put_bytes("landing/publisher/a.csv", ("publisher_id,name,country\n" + rows).encode() + b"P-x,Caf\xe9,FR\n")
+    ingestion.put_bytes(
+        "landing/publisher/a.csv", ("publisher_id,name,country\n" + rows).encode() + b"P-x,Caf\xe9,FR\n"
+    )
     (result,) = ingestion.run()
     assert result["reason"] == "not_utf8: Line 30002 holds the byte 0xe9, which is not UTF-8."
     assert ingestion.query("select count(*) from store.publisher_alias") == [(0,)]

@@ -29,7 +29,11 @@ def check_interdependent(ingestion: Any) -> None:
     tables = ingestion.clean_tables()
     assert [p[:2] for p in tables["publisher"]] == [("P-3", "NOVA inc."), ("P-5", "Valve")]
     assert [g[0] for g in tables["game"]] == ["G-1", "G-4"]
-    assert tables["release"] == [("G-1", "Nintendo Switch", "P-3"), ("G-1", "PC", "P-5"), ("G-4", "PC", "P-3")]
+    assert tables["release"] == [
+        ("G-1", "Nintendo Switch", "P-3"),
+        ("G-1", "PC", "P-5"),
+        ("G-4", "PC", "P-3"),
+    ]
     assert [line[:4] for line in tables["line"]] == [
         ("T-1", 1, "G-4", "PC"), ("T-1", 2, "G-1", "PC"), ("T-2", 1, "G-4", "PC"), ("T-3", 1, "G-1", "Nintendo Switch"),
     ]  # fmt: skip
@@ -57,14 +61,14 @@ def test_four_files_at_once(ingestion: Any) -> None:
         ingestion.put(dataset, *rows)
     claims = ingestion.claim()
     together = threading.Barrier(len(claims))
-    failures: list[BaseException] = []
+    failures: list[Exception] = []
 
     def load(claim: dict[str, Any]) -> None:
         together.wait()
         try:
             ingestion.load(claim)
             ingestion.retry()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - told to the test by the list
             failures.append(error)
 
     threads = [threading.Thread(target=load, args=(claim,)) for claim in claims]
@@ -144,13 +148,18 @@ def test_the_same_file_twice_changes_nothing(ingestion: Any) -> None:
     for dataset, rows in INTERDEPENDENT.items():
         ingestion.put(dataset, *rows)
     for result in ingestion.run():
-        assert (result["account"]["unchanged"], result["account"]["tables_changed"]) == (result["account"]["read"], [])
+        assert (result["account"]["unchanged"], result["account"]["tables_changed"]) == (
+            result["account"]["read"],
+            [],
+        )
     assert ingestion.clean_tables() == before
     assert all_stamps(ingestion) == stamps
 
 
 def all_stamps(ingestion: Any) -> list[tuple[Any, ...]]:
-    tables = [row[0] for row in ingestion.query("select tablename from pg_tables where schemaname = 'store' order by 1")]
+    tables = [
+        row[0] for row in ingestion.query("select tablename from pg_tables where schemaname = 'store' order by 1")
+    ]
     union = " union all ".join(f"select '{t}', row_xid::text, ctid::text from store.{t}" for t in tables)
     return sorted(ingestion.query(union))
 

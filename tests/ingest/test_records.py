@@ -8,6 +8,7 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from marketplace.ingest import records
 from marketplace.ingest.records import FileError, Record, decode, parse_record, read_records
 
@@ -58,7 +59,9 @@ def test_a_file_that_is_wrong_as_a_whole_says_why(body: bytes, kind: str, messag
     assert (raised.value.kind, str(raised.value)) == (kind, message)
 
 
-def test_an_absurdly_long_field_is_refused_with_the_line_of_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absurdly_long_field_is_refused_with_the_line_of_its_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(records, "MAX_FIELD_CHARACTERS", 10)
     with pytest.raises(FileError, match=r"The record that starts on line 3 is not CSV: field larger than field limit"):
         read(b"id\n1\n" + b"x" * 11 + b"\n")

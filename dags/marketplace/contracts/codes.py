@@ -15,9 +15,7 @@ from marketplace.contracts.names import fold
 from marketplace.contracts.values import Invalid, Parsed, clean_text
 
 # What CLDR lists beside the countries: unions, pseudo-territories, and parts of countries with a code.
-_NO_COUNTRIES = frozenset(
-    {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"}
-)
+_NO_COUNTRIES = frozenset({"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "ZZ"})
 
 # English names in common use that are not CLDR's.
 _OTHER_COUNTRY_NAMES = {

@@ -203,9 +203,7 @@ def _clean_form(column: Column) -> Quick | None:
         return _matching([amounts.CLEAN_AMOUNT], column.max_length)
     if column.type == "id":
         clean = _CLEAN_ID[column.fold]
-        return _matching(
-            [clean, re.compile(column.pattern)] if column.pattern else [clean], column.max_length
-        )
+        return _matching([clean, re.compile(column.pattern)] if column.pattern else [clean], column.max_length)
     return None
 
 

@@ -162,9 +162,7 @@ class Contract(_Model):
         names = [name for name, _type in self.stage_columns]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(
-                    f"columns: {name} is there twice (one matched by name gives NAME and NAME_key)"
-                )
+                raise ValueError(f"columns: {name} is there twice (one matched by name gives NAME and NAME_key)")
         for name in self.key:
             if name not in self.header:
                 raise ValueError(f"key: {name} is not a column; the columns are {', '.join(self.header)}")
@@ -237,18 +235,14 @@ def read_contract(path: Path) -> Contract:
     except yaml.YAMLError as error:
         raise ContractError(f"{path.name}: not YAML: {error}") from error
     if not isinstance(raw, dict):
-        raise ContractError(
-            f"{path.name}: a contract is a mapping: dataset, description, key, columns, tables"
-        )
+        raise ContractError(f"{path.name}: a contract is a mapping: dataset, description, key, columns, tables")
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
         mistakes = "; ".join(_mistake(raw, item) for item in error.errors())
         raise ContractError(f"{path.name}: {mistakes}") from error
     if contract.dataset != path.stem:
-        raise ContractError(
-            f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is"
-        )
+        raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is")
     return contract
 
 

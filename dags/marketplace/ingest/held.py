@@ -11,7 +11,7 @@ from psycopg import sql
 
 from marketplace.contracts import load_contracts
 from marketplace.ingest import ledger
-from marketplace.ingest.ledger import Account, Connection, Load, execute
+from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
 from marketplace.ingest.load import describe, load_records, lock
 from marketplace.ingest.records import Record, parse_record
 from marketplace.store import has_query, query
@@ -55,21 +55,20 @@ def _retry(
     **_order: Any,
 ) -> tuple[Load, Account] | None:
     contract = load_contracts()[dataset]
+    retried: tuple[Load, Account] | None = None
     with connection.transaction():
         # Before the rows are taken: a second run that waits here finds them resolved, and nothing to do.
         lock(connection, contract)
         parameters = {"run": run, "file_load_id": file_load_id, "lease_s": ledger.LEASE_S}
-        row = execute(connection, "ledger/enter_retry.sql", parameters).fetchone()
-        assert row is not None, f"the ledger holds load {file_load_id}: its rows refer to it"
-        load = Load(**row)
+        load = Load(**fetch_row(connection, "ledger/enter_retry.sql", parameters))
         taken = {"load_id": load.load_id, "file_load_id": file_load_id, "header": list(header)}
         if execute(connection, "held/take_rows.sql", taken, resolvable=resolvable).rowcount == 0:
             raise psycopg.Rollback
         account = load_records(connection, contract, load, _records(connection, load, header))
         ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
         log.info("%s", describe(load, account))
-        return load, account
-    return None
+        retried = load, account
+    return retried
 
 
 def _records(connection: Connection, load: Load, header: Sequence[str]) -> Iterator[Record]:

@@ -84,8 +84,21 @@ def execute(
     return cursor
 
 
+def fetch_row(connection: Connection, path: str, parameters: dict[str, Any], **identifiers: Any) -> dict[str, Any]:
+    """Run a script as `execute` does, and return the one row of its result; raises LookupError when there is none."""
+    row: dict[str, Any] | None = execute(connection, path, parameters, **identifiers).fetchone()
+    if row is None:
+        raise LookupError(f"include/sql/store/ingest/{path} found no row for {parameters}.")
+    return row
+
+
 def claim_files(
-    connection: Connection, landed: Sequence[LandedObject], run: str, max_files: int, *, retry_failed: bool = False
+    connection: Connection,
+    landed: Sequence[LandedObject],
+    run: str,
+    max_files: int,
+    *,
+    retry_failed: bool = False,
 ) -> list[dict[str, Any]]:
     """Claim for `run` at most `max_files` of the landed object versions, the oldest first.
 
@@ -105,11 +118,15 @@ def claim_files(
         return execute(connection, "ledger/claim_files.sql", parameters).fetchall()
 
 
-def claim_reloads(
-    connection: Connection, put_from: str, put_to: str, run: str, max_files: int
-) -> list[dict[str, Any]]:
+def claim_reloads(connection: Connection, put_from: str, put_to: str, run: str, max_files: int) -> list[dict[str, Any]]:
     """Enter and claim a reload of every archived file that was put from `put_from` (included) to `put_to`."""
-    parameters = {"put_from": put_from, "put_to": put_to, "run": run, "max_files": max_files, "lease_s": LEASE_S}
+    parameters = {
+        "put_from": put_from,
+        "put_to": put_to,
+        "run": run,
+        "max_files": max_files,
+        "lease_s": LEASE_S,
+    }
     with connection.transaction():
         return execute(connection, "ledger/claim_reloads.sql", parameters).fetchall()
 
@@ -120,11 +137,7 @@ def start(connection: Connection, load_id: int, run: str) -> tuple[Load, bool]:
     Raises ClaimLostError when another run holds it by now.
     """
     with connection.transaction():
-        row = execute(
-            connection, "ledger/start.sql", {"load_id": load_id, "run": run, "lease_s": LEASE_S}
-        ).fetchone()
-    if row is None:
-        raise LookupError(f"The ledger has no load {load_id}.")
+        row = fetch_row(connection, "ledger/start.sql", {"load_id": load_id, "run": run, "lease_s": LEASE_S})
     started = row.pop("started")
     load = Load(**row)
     if load.claimed_by != run:

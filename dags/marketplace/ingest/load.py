@@ -12,7 +12,7 @@ from psycopg import sql
 
 from marketplace.contracts import Contract, HeaderError, check_header, compile_validator, load_contracts
 from marketplace.ingest import ledger, objects
-from marketplace.ingest.ledger import Account, Connect, Connection, Load, execute
+from marketplace.ingest.ledger import Account, Connect, Connection, Load, execute, fetch_row
 from marketplace.ingest.records import FileError, Record, decode, read_records
 from marketplace.store import has_query
 
@@ -115,14 +115,9 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
     return account
 
 
-def _create_stage(
-    connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier
-) -> None:
+def _create_stage(connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier) -> None:
     """Create the two staging tables of a load; they live and die with its transaction, so they need no log."""
-    columns = [
-        sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))  # type: ignore[arg-type]  # from the contract
-        for name, kind in contract.stage_columns
-    ]
+    columns = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in contract.stage_columns]
     connection.execute(
         sql.SQL(
             "create unlogged table {} (load_line bigint, {}, raw text, outcome text, reason_column text, reason text,"
@@ -159,7 +154,14 @@ def _stage_records(
                 errors = [p for p in problems if p.severity == "error"]
                 detail = "; ".join(p.detail for p in errors)
                 rejected.append(
-                    (load.load_id, line_no, errors[0].column, errors[0].kind, _storable(detail), _storable(raw))
+                    (
+                        load.load_id,
+                        line_no,
+                        errors[0].column,
+                        errors[0].kind,
+                        _storable(detail),
+                        _storable(raw),
+                    )
                 )
                 continue
             accepted.append((line_no, *values, _storable(raw) if keep_raw else None))
@@ -180,13 +182,14 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def _copy(
-    connection: Connection, table: sql.Identifier, columns: Iterable[str], rows: list[tuple[Any, ...]]
-) -> None:
+def _copy(connection: Connection, table: sql.Identifier, columns: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
     if not rows:
         return
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    with connection.cursor() as cursor, cursor.copy(sql.SQL("copy {} ({}) from stdin").format(table, names)) as copy:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(sql.SQL("copy {} ({}) from stdin").format(table, names)) as copy,
+    ):
         for row in rows:
             copy.write_row(row)
 
@@ -214,8 +217,7 @@ def _apply(
     account: Account,
 ) -> None:
     """Resolve the staged rows, bring them into the store, and complete the account by what became of them."""
-    order = execute(connection, "ledger/file_order.sql", {"load_id": load.load_id}).fetchone()
-    assert order is not None, "an aggregate without groups has one row"
+    order = fetch_row(connection, "ledger/file_order.sql", {"load_id": load.load_id})
     parameters = {
         "load_id": load.load_id,
         **order,
@@ -260,7 +262,12 @@ def _changed(connection: Connection, table: str) -> bool:
 
 
 def _result(
-    load: Load, status: str, archive_key: str | None, *, account: Account | None = None, reason: str | None = None
+    load: Load,
+    status: str,
+    archive_key: str | None,
+    *,
+    account: Account | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     return {
         "load_id": load.load_id,

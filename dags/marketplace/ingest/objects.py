@@ -58,6 +58,6 @@ def destination(load: Load, *, rejected: bool) -> str:
 
 def open_version(s3: S3Client, bucket: str, key: str, version_id: str | None) -> BinaryIO:
     """Return the body of an object (of one version, if named) as a stream that is read as it is consumed."""
-    version = {"VersionId": version_id} if version_id else {}
+    version: Any = {"VersionId": version_id} if version_id else {}
     body: Any = s3.get_object(Bucket=bucket, Key=key, **version)["Body"]
     return body

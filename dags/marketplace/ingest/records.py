@@ -89,7 +89,7 @@ def decode(stream: BinaryIO) -> Iterator[str]:
 
     Raises FileError when the stream is empty, is something else than text, or is not UTF-8 (naming the line).
     """
-    buffered = io.BufferedReader(stream, SNIFFED_BYTES * 64)  # type: ignore[arg-type]  # reads like a raw stream
+    buffered = io.BufferedReader(stream, SNIFFED_BYTES * 64)  # type: ignore[type-var]  # reads like a raw stream
     start = buffered.peek(SNIFFED_BYTES)[:SNIFFED_BYTES]
     if not start:
         raise FileError("empty", "The file is empty.")

@@ -54,16 +54,13 @@ def retry_held_rows(run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
     ]
 
 
-def publish_assets(
-    run_id: str, params: dict[str, Any], outlet_events: Any, timeout: timedelta
-) -> list[str]:
+def publish_assets(run_id: str, params: dict[str, Any], outlet_events: Any, timeout: timedelta) -> list[str]:
     """Announce each table that the run's loads have changed; returns their names.
 
     A run that claimed as many files as it may has probably left some: it wakes the next run by the landing asset.
     """
     with connections.store("writer", timeout)() as connection:
-        summary = ledger.execute(connection, "ledger/run_summary.sql", {"run": run_id}).fetchone()
-    assert summary is not None, "an aggregate without groups has one row"
+        summary = ledger.fetch_row(connection, "ledger/run_summary.sql", {"run": run_id})
     for table in summary["tables_changed"]:
         outlet_events[assets.INGESTED].add(assets.table(table), extra={"run_id": run_id})
     if summary["files"] >= params["max_files"]:

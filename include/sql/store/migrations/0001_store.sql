@@ -1,11 +1,12 @@
 -- The store as it begins: schemas, ledger, clean model, areas, what the warehouse sync stands on, and grants.
 --
 -- Conventions
---   load_id, load_line   the load (ops.load) and the physical line of its file that a row's values came from; null for
---                        a row that no file brought. No foreign key: it would cost a look-up per loaded row, and a load
---                        is never deleted (nobody is granted that).
---   row_xid              the transaction that last wrote the row: what an incremental reader compares with snapshots.
---                        A default on insert (a trigger there costs 40 % of a bulk load), a trigger on update.
+--   load_id, load_line   the load (ops.load) and the physical line of its file that the values came from; null
+--                        for a row that no file brought. No foreign key: it would cost a look-up per row,
+--                        and a load is never deleted (nobody is granted that).
+--   row_xid              the transaction that last wrote the row: what an incremental reader compares with
+--                        snapshots. A default on insert (a trigger there costs 40 % of a bulk load), a
+--                        trigger on update.
 --   name_key, title_key  the normalised form by which names are matched; made by the contracts, never by SQL.
 
 create schema ops;
@@ -13,7 +14,8 @@ create schema store;
 create schema staging;
 create schema geo;
 
-comment on schema ops is 'The ledger of loads, the rows they could not accept, and what the warehouse sync needs';
+comment on schema ops is
+'The ledger of loads, the rows they could not accept, and what the warehouse sync needs';
 comment on schema store is 'The clean model, in third normal form';
 comment on schema staging is 'One table per running load, gone when its transaction ends';
 comment on schema geo is 'Areas, and aggregates by area';
@@ -21,7 +23,7 @@ comment on schema geo is 'Areas, and aggregates by area';
 -- Source ids in the order people expect: P-9 before P-10.
 create collation store.natural_order (provider = icu, locale = 'und-u-kn-true');
 
--- ---------------------------------------------------------------------------------------------------------------- ops
+-- ------------------------------------------------------------------------------------------------------- ops
 
 create table ops.load (
     load_id bigint generated always as identity primary key,
@@ -63,11 +65,15 @@ create index load_archived on ops.load (put_at) where kind = 'file' and archive_
 comment on table ops.load is
 'The ledger: one row per file version, per reload of an archived file, and per later resolution of held rows';
 comment on column ops.load.kind is
-'file: an object put into landing/; reload: an archived file read again; retry: held rows whose reference has come';
+'file: an object put into landing/; reload: an archived file read again; '
+'retry: held rows whose reference has come';
 comment on column ops.load.file_load_id is
-'The load that first claimed this file. A file''s order is (put_at, object_key, file_load_id), its reloads included';
-comment on column ops.load.claimed_by is 'Who holds the lease: a run writes its account only while this is its name';
-comment on column ops.load.header is 'The column names of the file, in its order: what a raw line is read with again';
+'The load that first claimed this file. '
+'A file''s order is (put_at, object_key, file_load_id), its reloads included';
+comment on column ops.load.claimed_by is
+'Who holds the lease: a run writes its account only while this is its name';
+comment on column ops.load.header is
+'The column names of the file, in its order: what a raw line is read with again';
 comment on column ops.load.tables_changed is 'The tables in which this load changed at least one row';
 
 create table ops.rejected_row (
@@ -98,7 +104,8 @@ create index held_row_open on ops.held_row (ref_dataset, ref_value) where resolv
 create index held_row_open_key on ops.held_row (ref_dataset, ref_key) where resolved_load_id is null;
 create index held_row_resolved on ops.held_row (resolved_load_id) where resolved_load_id is not null;
 comment on table ops.held_row is
-'A valid row whose reference names nothing yet, or two things: tried again when a later file brings what it names';
+'A valid row whose reference names nothing yet, or two things: '
+'tried again when a later file brings what it names';
 
 create table ops.issue (
     issue_id bigint generated always as identity primary key,
@@ -119,13 +126,16 @@ create table ops.confirmation (
     primary key (table_name, key)
 );
 comment on table ops.confirmation is
-'The latest file that reported a row just as it already stood: an older file that is loaded late yields to it';
+'The latest file that reported a row just as it already stood: '
+'an older file that is loaded late yields to it';
 
 -- Inlined by the planner, so that the rule stands once and costs nothing.
 create function ops.is_later(
     standing_load bigint, standing_line bigint, line_no bigint, later_loads bigint [], same_file bigint []
 ) returns boolean language sql immutable return
-coalesce(standing_load = any(later_loads) or (standing_load = any(same_file) and standing_line > line_no), false);
+coalesce(
+    standing_load = any(later_loads) or (standing_load = any(same_file) and standing_line > line_no), false
+);
 comment on function ops.is_later is
 'Whether the report that stands (its load and line) comes after line_no of the file that is being loaded';
 
@@ -136,9 +146,10 @@ create table ops.tombstone (
     row_xid xid8 not null default pg_current_xact_id()
 );
 create index tombstone_row_xid on ops.tombstone (row_xid);
-comment on table ops.tombstone is 'A row that was deleted, or whose key was changed: what the warehouse must delete';
+comment on table ops.tombstone is
+'A row that was deleted, or whose key was changed: what the warehouse must delete';
 
--- ---------------------------------------------------------------------------------------------------------- the store
+-- ------------------------------------------------------------------------------------------------- the store
 
 create table store.publisher (
     publisher_id text primary key,
@@ -151,7 +162,8 @@ create table store.publisher (
 );
 comment on table store.publisher is
 'A publisher: all source ids of one normalised name, known by the lowest of them';
-comment on column store.publisher.country_code is 'ISO 3166-1 alpha-2, of the lowest source id that reported one';
+comment on column store.publisher.country_code is
+'ISO 3166-1 alpha-2, of the lowest source id that reported one';
 
 create table store.publisher_alias (
     alias_id text primary key,
@@ -165,7 +177,8 @@ create table store.publisher_alias (
 );
 create index publisher_alias_publisher on store.publisher_alias (publisher_id);
 create index publisher_alias_name_key on store.publisher_alias (name_key);
-comment on table store.publisher_alias is 'What each source id last reported, and the publisher that it stands for';
+comment on table store.publisher_alias is
+'What each source id last reported, and the publisher that it stands for';
 
 create table store.game (
     game_id text primary key,
@@ -179,7 +192,8 @@ create table store.game (
 );
 create index game_title_key on store.game (title_key);
 comment on table store.game is
-'A game: all source ids of one normalised title whose release dates agree or are missing, known by the lowest of them';
+'A game: all source ids of one normalised title whose release dates agree or are missing, '
+'known by the lowest of them';
 
 create table store.game_alias (
     alias_id text primary key,
@@ -250,7 +264,8 @@ create table store.transaction (
     row_xid xid8 not null default pg_current_xact_id(),
     constraint transaction_payout_has_no_customer check ((type = 'payout') = (customer_id is null)),
     constraint transaction_total_has_its_sign check (
-        reported_total < 'NaN' and case when type = 'sale' then reported_total >= 0 else reported_total <= 0 end
+        reported_total < 'NaN'
+        and case when type = 'sale' then reported_total >= 0 else reported_total <= 0 end
     )
 );
 create index transaction_customer on store.transaction (customer_id);
@@ -275,8 +290,10 @@ create table store.transaction_line (
     foreign key (game_id, platform) references store.game_release
 );
 create index transaction_line_release on store.transaction_line (game_id, platform);
-comment on table store.transaction_line is 'A line of a transaction: a release, where it was sold, and for how much';
-comment on column store.transaction_line.reported_net is 'As the source reported it; it should be gross - fee';
+comment on table store.transaction_line is
+'A line of a transaction: a release, where it was sold, and for how much';
+comment on column store.transaction_line.reported_net is
+'As the source reported it; it should be gross - fee';
 
 create table store.play_session (
     session_id text primary key,
@@ -326,9 +343,10 @@ select
 from store.transaction as t
 inner join store.transaction_line as l on t.transaction_id = l.transaction_id
 group by t.transaction_id;
-comment on view store.transaction_balance is 'Totals and nets as reported, beside what the lines say they should be';
+comment on view store.transaction_balance is
+'Totals and nets as reported, beside what the lines say they should be';
 
--- ---------------------------------------------------------------------------------------------------------------- geo
+-- ------------------------------------------------------------------------------------------------------- geo
 
 create table geo.area (
     area_id text primary key,
@@ -342,7 +360,7 @@ create table geo.area (
 create index area_boundary on geo.area using gist (boundary);
 comment on table geo.area is 'A named polygon that play is counted by';
 
--- ----------------------------------------------------------------------------------------- what the sync stands on
+-- ----------------------------------------------------------------------------------- what the sync stands on
 
 create function ops.stamp_row() returns trigger language plpgsql as $$
 begin
@@ -370,18 +388,21 @@ begin
     end if;
     return null;
 end $$;
-comment on function ops.leave_tombstone is 'A deleted row, or a key that was changed away, is remembered by its key';
+comment on function ops.leave_tombstone is
+'A deleted row, or a key that was changed away, is remembered by its key';
 -- Who may execute a trigger function may hang it on a table of their own.
 revoke execute on function ops.leave_tombstone from public;
 
 create function ops.refuse_truncate() returns trigger language plpgsql as $$
 begin
-    raise exception 'TRUNCATE of %.% is refused: it leaves no tombstones, so the warehouse would keep the rows',
+    raise exception
+        'TRUNCATE of %.% is refused: it leaves no tombstones, so the warehouse would keep the rows',
         tg_table_schema, tg_table_name
         using hint = 'Use DELETE.';
 end $$;
 
--- For every table with row_xid: its index, and triggers that fire under session_replication_role = replica too.
+-- For every table with row_xid: its index, and triggers that fire under session_replication_role = replica as
+-- well.
 create procedure ops.track_changes(tracked regclass) language plpgsql as $$
 declare
     table_name text := (select c.relname from pg_class c where c.oid = tracked);
@@ -408,7 +429,8 @@ begin
     execute format('alter table %s enable always trigger leave_tombstone_of_key', tracked);
     execute format('alter table %s enable always trigger refuse_truncate', tracked);
 end $$;
-comment on procedure ops.track_changes is 'Make every change of a table with row_xid visible to the warehouse sync';
+comment on procedure ops.track_changes is
+'Make every change of a table with row_xid visible to the warehouse sync';
 
 call ops.track_changes('store.publisher');
 call ops.track_changes('store.publisher_alias');
@@ -423,7 +445,7 @@ call ops.track_changes('store.play_session');
 call ops.track_changes('store.notification_rule');
 call ops.track_changes('geo.area');
 
--- ------------------------------------------------------------------------------------------------------------- grants
+-- ---------------------------------------------------------------------------------------------------- grants
 
 grant usage on schema ops, store, geo to store_writer, store_reader;
 grant usage, create on schema staging to store_writer;
@@ -448,7 +470,8 @@ declare
 begin
     for written in
         select format('%I.%I', c.table_schema, c.table_name) as table_name,
-               string_agg(quote_ident(c.column_name), ', ') filter (where c.column_name <> 'row_xid') as columns
+               string_agg(quote_ident(c.column_name), ', ')
+                   filter (where c.column_name <> 'row_xid') as columns
           from information_schema.columns c
           join information_schema.tables t using (table_schema, table_name)
          where c.table_schema in ('store', 'geo') and t.table_type = 'BASE TABLE'

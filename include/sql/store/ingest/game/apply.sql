@@ -48,17 +48,21 @@ where s.outcome = 'unchanged'
 on conflict (table_name, key) do update set load_id = excluded.load_id, load_line = excluded.load_line;
 
 create temp table settled on commit drop as
-with dated as (
+with spread as (
     select
         a.alias_id, a.title, a.title_key, a.release_date, a.genre, a.load_id, a.load_line,
-        case
-            when min(a.release_date) over same_title is distinct from max(a.release_date) over same_title
-                then a.release_date
-        end as own_date,
-        min(a.release_date) over same_title is distinct from max(a.release_date) over same_title as dates_differ
+        min(a.release_date) over (partition by a.title_key) as first_date,
+        max(a.release_date) over (partition by a.title_key) as last_date
     from store.game_alias as a
     inner join affected as f on a.title_key = f.title_key
-    window same_title as (partition by a.title_key)
+),
+
+dated as (
+    select
+        s.*,
+        s.first_date <> s.last_date as dates_differ,
+        case when s.first_date <> s.last_date then s.release_date end as own_date
+    from spread as s
 )
 
 select
@@ -70,13 +74,15 @@ select
     first_value(d.genre) over (
         partition by d.title_key, d.own_date order by d.genre is null, d.alias_id collate store.natural_order
     ) as genre,
-    d.dates_differ and d.release_date is null as which_game_is_unknown
+    coalesce(d.dates_differ and d.release_date is null, false) as which_game_is_unknown
 from dated as d;
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
     s.load_line, 'release_date', 'ambiguous_title',
-    format('%%s has no release date, and other ids of the title %%L have different ones: kept apart', s.game_id, s.title)
+    format(
+        '%%s has no release date, and other ids of the title %%L have different ones: kept apart', s.game_id, s.title
+    )
 from {stage} as s
 inner join settled as t on s.game_id = t.alias_id
 where s.outcome in ('inserted', 'updated', 'unchanged') and t.which_game_is_unknown;

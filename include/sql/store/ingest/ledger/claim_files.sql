@@ -1,15 +1,18 @@
 -- Claim, for one run, the oldest landed files that no one has done or is doing.
 --
--- %(objects)s is the listing of landing/, oldest first: [{{dataset, object_key, version_id, put_at, size_bytes}}]. A new
--- version enters the ledger here. A file that is done but still lies in landing/ (its run died before moving it) is
--- claimed again, to be moved. A claim is a lease: when it expires, the next run takes the file over.
+-- %(objects)s is the listing of landing/, oldest first: [{{dataset, object_key, version_id, put_at, size_bytes}}].
+-- A new version enters the ledger here. A file that is done but still lies in landing/ (its run died before moving it)
+-- is claimed again, to be moved. A claim is a lease: when it expires, the next run takes the file over.
 
 with landed as (
-    select o.dataset, o.object_key, o.version_id, o.put_at, o.size_bytes, o.listed
-    from rows from (
-        jsonb_to_recordset(%(objects)s::jsonb)
-        as (dataset text, object_key text, version_id text, put_at timestamptz, size_bytes bigint)
-    ) with ordinality as o (dataset, object_key, version_id, put_at, size_bytes, listed)
+    select
+        o.object ->> 'dataset' as dataset,
+        o.object ->> 'object_key' as object_key,
+        o.object ->> 'version_id' as version_id,
+        (o.object ->> 'put_at')::timestamptz as put_at,
+        (o.object ->> 'size_bytes')::bigint as size_bytes,
+        o.listed
+    from jsonb_array_elements(%(objects)s::jsonb) with ordinality as o (object, listed)
 ),
 
 unknown as (

@@ -28,7 +28,8 @@ where ops.is_later(g.load_id, g.load_line, excluded.load_line, %(later_loads)s, 
 insert into {issues} (line_no, column_name, kind, detail)
 select
     s.load_line, 'publisher_ref', 'publisher_mismatch',
-    format('the line says %%s, but %%s on %%s is published by %%s', s.publisher_ref, s.game_id, s.platform, g.publisher_id)
+    format('the line says %%s, but %%s on %%s is published by %%s',
+        s.publisher_ref, s.game_id, s.platform, g.publisher_id)
 from {stage} as s
 inner join store.game_release as g on s.game_id = g.game_id and s.platform = g.platform
 where s.outcome is distinct from 'held' and s.outcome is distinct from 'rejected'
