@@ -295,12 +295,21 @@ def test_a_key_set_to_itself_leaves_no_tombstone(based: psycopg.Connection, case
 
 
 @each_table
-def test_nothing_escapes_under_replica(replica: psycopg.Connection, case: Case) -> None:
+def test_an_update_and_a_delete_do_not_escape_under_replica(replica: psycopg.Connection, case: Case) -> None:
     case.insert(replica, row_xid=LONG_AGO)
     case.update(replica, case.change)
     assert case.row_xid(replica) == current_xid(replica)
 
     case.delete(replica)
+
+    assert tombstones(replica) == [(case.table, case.key_values, current_xid(replica))]
+
+
+@each_table
+def test_a_changed_key_does_not_escape_under_replica(replica: psycopg.Connection, case: Case) -> None:
+    case.insert(replica)
+
+    case.update(replica, case.rekey)
 
     assert tombstones(replica) == [(case.table, case.key_values, current_xid(replica))]
 

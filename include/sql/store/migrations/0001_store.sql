@@ -1,8 +1,8 @@
 -- The store as it begins: schemas, ledger, clean model, areas, what the warehouse sync stands on, and grants.
 --
 -- Conventions
---   load_id, load_line   the load (ops.load) and the physical line of its file that the values came from; null
---                        for a row that no file brought. No foreign key: it would cost a look-up per row,
+--   load_id, load_line   the load (ops.load) and the physical line of its file that the values came from;
+--                        null for a row that no file brought. No foreign key: it would cost a look-up a row,
 --                        and a load is never deleted (nobody is granted that).
 --   row_xid              the transaction that last wrote the row: what an incremental reader compares with
 --                        snapshots. A default on insert (a trigger there costs 40 % of a bulk load), a
