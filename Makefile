@@ -5,6 +5,10 @@
 PYTHON := .venv/airflow/bin/python
 LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
 
+# For the uv that a test calls: no Python from elsewhere, and the certificates that the system trusts.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
+
 help:
 	@awk -F ' *## *' '/^[a-z-]+:.*##/ { sub(/:.*/, "", $$1); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
