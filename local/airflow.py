@@ -89,9 +89,7 @@ def database(layout: Layout, state: State) -> dict[str, str]:
     """Return the variables by which an Airflow command finds its metadata database."""
     return {
         **folders(str(layout.airflow_home)),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(
-            state, "airflow", "airflow", "postgresql+psycopg2"
-        ),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(state, "airflow", "airflow", "postgresql+psycopg2"),
     }
 
 
@@ -142,9 +140,7 @@ class Api:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise LocalError(
-                f"Airflow answered {error.code} to {method} {path}: {error.read().decode()}"
-            ) from None
+            raise LocalError(f"Airflow answered {error.code} to {method} {path}: {error.read().decode()}") from None
 
     def health(self) -> dict[str, str]:
         """Return the status of each part by the names of HEALTH; empty when nothing answers."""
@@ -162,9 +158,7 @@ class Api:
 
     def dags(self) -> dict[str, bool]:
         """Return the DAGs that Airflow has parsed: id → paused."""
-        return {
-            dag["dag_id"]: dag["is_paused"] for dag in self.request("GET", "/api/v2/dags?limit=1000")["dags"]
-        }
+        return {dag["dag_id"]: dag["is_paused"] for dag in self.request("GET", "/api/v2/dags?limit=1000")["dags"]}
 
     def import_errors(self) -> dict[str, str]:
         """Return what keeps DAG files from being read: file → traceback."""
@@ -177,9 +171,7 @@ class Api:
 
     def trigger(self, dag_id: str) -> str:
         """Start a run by hand and return its id."""
-        return str(
-            self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"]
-        )
+        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
 
     def runs(self, dag_id: str, limit: int = 25) -> list[dict[str, Any]]:
         """Return the latest runs of a DAG, newest first."""
@@ -204,9 +196,7 @@ class Api:
         deadline = time.monotonic() + seconds
         while (state := self.run(dag_id, run_id)["state"]) not in FINISHED:
             if time.monotonic() > deadline:
-                raise LocalError(
-                    f"{dag_id} is {state} after {seconds:.0f} s: {self.run_page(dag_id, run_id)}"
-                )
+                raise LocalError(f"{dag_id} is {state} after {seconds:.0f} s: {self.run_page(dag_id, run_id)}")
             time.sleep(0.3)
         if state == "failed":
             tasks = ", ".join(self.failed_tasks(dag_id, run_id)) or "no task of its own"

@@ -27,9 +27,7 @@ def require_loopback(url: str) -> str:
     except ValueError:
         loopback = host == "localhost"
     if not loopback:
-        raise LocalError(
-            f"{url or 'An empty endpoint'} is not on this machine: local targets touch nothing else."
-        )
+        raise LocalError(f"{url or 'An empty endpoint'} is not on this machine: local targets touch nothing else.")
     return url
 
 

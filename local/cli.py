@@ -40,9 +40,7 @@ class Clock:
 def up(platform: Platform) -> None:
     """Start the platform and say where its parts are."""
     platform.up()
-    console.print(
-        f"\nThe platform is up.   Airflow: {platform.api.url}   Variables: . .local/env   Stop: make down"
-    )
+    console.print(f"\nThe platform is up.   Airflow: {platform.api.url}   Variables: . .local/env   Stop: make down")
 
 
 def down(platform: Platform) -> None:
@@ -107,9 +105,7 @@ def upload(platform: Platform, files: list[str], dataset: str) -> None:
     chosen = [(path, uploads.choose_dataset(path, dataset)) for path in map(Path, files)]
     for path, name in chosen:
         put = uploads.upload(s3, values["LANDING_BUCKET"], path, name)
-        console.print(
-            f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})"
-        )
+        console.print(f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -206,9 +206,7 @@ def wait_for_runs(platform: Platform, since: str, claimants: set[str]) -> list[d
     deadline = time.monotonic() + LOAD_SECONDS
     while True:
         runs = [
-            run
-            for run in platform.api.runs(DAG)
-            if run["dag_run_id"] in claimants or (run["queued_at"] or "") >= since
+            run for run in platform.api.runs(DAG) if run["dag_run_id"] in claimants or (run["queued_at"] or "") >= since
         ]
         if all(run["state"] in airflow.FINISHED for run in runs):
             return runs[::-1]
@@ -227,9 +225,7 @@ def report(
     console: Console,
 ) -> int:
     """Print the account of the demo; return 0 when it is complete and nothing failed, else 1."""
-    loads = ledger.rows(
-        LOADS, versions=[put.version_id for put in uploaded], runs=[run["dag_run_id"] for run in runs]
-    )
+    loads = ledger.rows(LOADS, versions=[put.version_id for put in uploaded], runs=[run["dag_run_id"] for run in runs])
     files = [load for load in loads if load["kind"] == "file"]
     ids = [load["load_id"] for load in files]
     resolved = {row["dataset"]: row["resolved"] for row in ledger.rows(RESOLVED, loads=ids)}
@@ -286,9 +282,7 @@ def by_reason(reasons: list[dict[str, Any]]) -> Table:
 
 def faults_of(loads: list[dict[str, Any]], runs: list[dict[str, Any]], api: airflow.Api) -> list[str]:
     """Return a sentence for each load that failed or does not add up, and for each run that failed."""
-    faults = [
-        f"{load['object_key']} failed: {load['reason']}" for load in loads if load["status"] == "failed"
-    ]
+    faults = [f"{load['object_key']} failed: {load['reason']}" for load in loads if load["status"] == "failed"]
     faults += [
         f"{load['object_key']}: read {load['read']} rows and accounted for {counted}"
         for load in loads

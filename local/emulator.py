@@ -104,19 +104,13 @@ def missing(state: State) -> list[str]:
         "the bucket's notification": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
             "QueueConfigurations"
         ][0],
-        "the bucket's versioning": lambda: {"Enabled": True}[
-            s3.get_bucket_versioning(Bucket=bucket)["Status"]
-        ],
+        "the bucket's versioning": lambda: {"Enabled": True}[s3.get_bucket_versioning(Bucket=bucket)["Status"]],
     }
     for name in CONNECTIONS:
         secret = f"{outputs['ConnectionsPrefix']}/{name}"
         checks[f"connection {name}"] = partial(secrets.describe_secret, SecretId=secret)
     # A queue's URL carries the port that the emulator had when it was made.
-    absent = (
-        []
-        if outputs["LandingQueueUrl"].startswith(url + "/")
-        else ["the landing queue at its present address"]
-    )
+    absent = [] if outputs["LandingQueueUrl"].startswith(url + "/") else ["the landing queue at its present address"]
     for what, check in checks.items():
         try:
             check()

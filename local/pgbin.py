@@ -30,9 +30,7 @@ def _major(bin_dir: Path) -> int:
 
 
 def _has_postgis(bin_dir: Path) -> bool:
-    share = subprocess.run(
-        [bin_dir / "pg_config", "--sharedir"], capture_output=True, text=True, check=True
-    ).stdout
+    share = subprocess.run([bin_dir / "pg_config", "--sharedir"], capture_output=True, text=True, check=True).stdout
     return (Path(share.strip()) / "extension" / "postgis.control").is_file()
 
 

@@ -20,7 +20,7 @@ from local import airflow, aws, emulator, envfile, ports, postgres
 from local import state as states
 from local.errors import LocalError
 from local.layout import Layout, tool
-from local.supervisor import PartDownError, Program, Status, Supervisor, end_leftovers, last_lines
+from local.supervisor import PartDownError, Program, Status, Supervisor, end_orphans, last_lines
 
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
@@ -88,6 +88,7 @@ class Platform:
         self.layout.create()
         with self._alone():
             self.state = states.load(self.layout)
+            end_orphans(self.layout)
             self._choose_ports()
             self._start_supervisor()
             with ThreadPoolExecutor() as pool:
@@ -122,8 +123,6 @@ class Platform:
     def _choose_ports(self) -> None:
         """Keep the ports of what runs; find free ones for the rest, and say so when they differ."""
         running = {name for name, status in self.supervisor.statuses().items() if status.state == "RUNNING"}
-        if not running:
-            end_leftovers(self.layout)
         before = dict(self.state.ports)
         for part, name in PORTS.items():
             if part in running or (name == "airflow" and not self._with_airflow):
@@ -176,9 +175,7 @@ class Platform:
         self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
         pid = self.supervisor.statuses()["emulator"].pid
         if not ports.listens(pid, self.state.ports["emulator"]):
-            raise LocalError(
-                f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator."
-            )
+            raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")
         digest = emulator.stacks_digest(self.state)
         absent = emulator.missing(self.state)
         if absent or digest != self.state.stacks_digest:
@@ -201,9 +198,7 @@ class Platform:
         self._start_again()
         absent = emulator.missing(self.state)
         if absent:
-            raise LocalError(
-                f"The emulator lacks {', '.join(absent)} after a deployment: make logs PART=emulator"
-            )
+            raise LocalError(f"The emulator lacks {', '.join(absent)} after a deployment: make logs PART=emulator")
 
     def _start_again(self) -> None:
         self.supervisor.start("emulator")
@@ -262,9 +257,7 @@ class Platform:
         while not self.api.healthy():
             self.require_running()
             if time.monotonic() > deadline:
-                raise PartDownError(
-                    self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s"
-                )
+                raise PartDownError(self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s")
             time.sleep(0.3)
 
     def require_running(self) -> None:
@@ -335,8 +328,7 @@ class Platform:
         """Return for each part `healthy`, or in a few words what is wrong with it."""
         statuses = self.statuses()
         health = {
-            name: "healthy" if status.state == "RUNNING" else status.state.lower()
-            for name, status in statuses.items()
+            name: "healthy" if status.state == "RUNNING" else status.state.lower() for name, status in statuses.items()
         }
         if health["postgres"] == "healthy" and not postgres.answers(self.state):
             health["postgres"] = "does not answer"

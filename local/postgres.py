@@ -32,9 +32,7 @@ def server_user() -> str:
     try:
         pwd.getpwnam(SERVER_USER)
     except KeyError:
-        raise LocalError(
-            f"No user {SERVER_USER} to run PostgreSQL as: run make as an ordinary user."
-        ) from None
+        raise LocalError(f"No user {SERVER_USER} to run PostgreSQL as: run make as an ordinary user.") from None
     return SERVER_USER
 
 
@@ -175,15 +173,11 @@ def answers(state: State) -> bool:
             row = connection.execute("show data_directory").fetchone()
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise LocalError(
-                f"Port {state.ports['postgres']} belongs to a PostgreSQL that is not this one."
-            ) from None
+            raise LocalError(f"Port {state.ports['postgres']} belongs to a PostgreSQL that is not this one.") from None
         return False
     found = row[0] if row else ""
     if Path(found).resolve() != data_directory(state).resolve():
-        raise LocalError(
-            f"Port {state.ports['postgres']} belongs to the PostgreSQL of {found}, not to this one."
-        )
+        raise LocalError(f"Port {state.ports['postgres']} belongs to the PostgreSQL of {found}, not to this one.")
     return True
 
 
@@ -207,9 +201,7 @@ def create_roles_and_databases(state: State) -> None:
     prepare_store(state, "store")
 
 
-def create_database(
-    connection: psycopg.Connection, database: str, owner: str, template: str = "template0"
-) -> None:
+def create_database(connection: psycopg.Connection, database: str, owner: str, template: str = "template0") -> None:
     """Create `database` as a copy of `template`."""
     statement = sql.SQL("create database {} owner {} template {}").format(
         sql.Identifier(database), sql.Identifier(owner), sql.Identifier(template)

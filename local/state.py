@@ -24,9 +24,7 @@ class State:
     ports: dict[str, int] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=lambda: {role: _password() for role in ROLES})
     jwt_secret: str = field(default_factory=lambda: secrets.token_hex(32))
-    fernet_key: str = field(
-        default_factory=lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    )
+    fernet_key: str = field(default_factory=lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     postgres_home: str = ""  # where PostgreSQL's data lies
     outputs: dict[str, str] = field(default_factory=dict)  # of the CloudFormation stacks
     stacks_digest: str = ""  # of the templates and configuration that were deployed last

@@ -24,7 +24,8 @@ from local.layout import REPO, Layout
 MARKER = "LOCAL_PLATFORM"  # every process of a platform carries its state directory in this variable
 DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 LAST = "postgres"  # the part that is stopped last
-LOG_LINES = 12
+LOG_LINES = 8
+LINE_WIDTH = 200  # what a log line is cut to when it is shown
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def last_lines(path: Path, count: int = LOG_LINES) -> str:
     """Return the last lines of a log, indented, or a word that there are none."""
     text = path.read_text(errors="replace") if path.exists() else ""
     lines = text.rstrip().splitlines()[-count:]
-    return "\n".join(f"    {line}" for line in lines) or "    (its log is empty)"
+    return "\n".join(f"    {line[:LINE_WIDTH]}" for line in lines) or "    (its log is empty)"
 
 
 class PartDownError(LocalError):
@@ -140,7 +141,7 @@ class Supervisor:
             if path.read_text() == text:
                 return
             self.shut_down()
-        end_leftovers(self._layout)
+        end_orphans(self._layout)
         envfile.write_private(path, text)
         environment = aws.cleaned(os.environ) | {MARKER: str(self._layout.state), "PYTHONUNBUFFERED": "1"}
         # setproctitle would overwrite the environment that the marker is read from.
@@ -156,9 +157,7 @@ class Supervisor:
         )
         if started.returncode != 0:
             raise LocalError(f"The supervisor did not start: {started.stderr or started.stdout}")
-        wait_until(
-            self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log"
-        )
+        wait_until(self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log")
 
     def statuses(self) -> dict[str, Status]:
         """Return all parts by name, in the order of the configuration; none when no supervisord runs."""
@@ -205,9 +204,7 @@ class Supervisor:
         if self.is_running():
             ours = _family(self._layout)
             # All at once, but the database last: Airflow's parts write to it when they end.
-            parts = [
-                name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN
-            ]
+            parts = [name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN]
             for part in parts:
                 self._call("stopProcess", part, False)
             wait_until(
@@ -220,7 +217,7 @@ class Supervisor:
             for process in alive:
                 _kill(process)
             psutil.wait_procs(alive, timeout=10)
-        end_leftovers(self._layout)
+        end_orphans(self._layout)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, message: Callable[[], str]) -> None:
@@ -258,9 +255,10 @@ def leftovers(layout: Layout) -> list[psutil.Process]:
     return found
 
 
-def end_leftovers(layout: Layout) -> None:
-    """End what an interrupted or killed supervisord left behind, PostgreSQL by its own fast shutdown."""
-    processes = leftovers(layout)
+def end_orphans(layout: Layout) -> None:
+    """End what a killed part or supervisord left behind, PostgreSQL by its own fast shutdown."""
+    family = set(_family(layout))
+    processes = [process for process in leftovers(layout) if process not in family]
     for process in processes:
         try:
             process.send_signal(2 if process.name() == "postgres" else 15)

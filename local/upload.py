@@ -37,9 +37,7 @@ def choose_dataset(path: Path, dataset: str = "") -> str:
     try:
         return dataset_for_header(header)
     except HeaderError as error:
-        headers = "\n".join(
-            f"    {name}: {','.join(contract.header)}" for name, contract in contracts.items()
-        )
+        headers = "\n".join(f"    {name}: {','.join(contract.header)}" for name, contract in contracts.items())
         raise LocalError(
             f"{path}: {error}\nThe headers are, in any order of columns:\n{headers}\n"
             "To upload the file all the same, name its dataset: make upload FILES=… DATASET=…"

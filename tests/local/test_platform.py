@@ -6,6 +6,8 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from local import emulator, ports, postgres, state
 from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.platform import Platform
-from local.supervisor import PartDownError, leftovers, wait_until
+from local.supervisor import MARKER, PartDownError, leftovers, wait_until
 
 PORTS = {"postgres": 35432, "emulator": 34566, "airflow": 38080}
 
@@ -100,9 +102,7 @@ def test_a_second_up_changes_nothing(running: tuple[Platform, list[str]]):
 def test_a_killed_emulator_is_named_and_comes_back_with_its_objects(running: tuple[Platform, list[str]]):
     platform, said = running
     bucket = platform.state.outputs["LandingBucket"]
-    put = emulator.client("s3", platform.endpoint).put_object(
-        Bucket=bucket, Key="landing/game/a.csv", Body=b"x"
-    )
+    put = emulator.client("s3", platform.endpoint).put_object(Bucket=bucket, Key="landing/game/a.csv", Body=b"x")
     kill(platform, "emulator")
     log = platform.layout.log_file("emulator")
     log.write_text("the last words\n")
@@ -165,6 +165,19 @@ def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(running: t
     assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
 
 
+def test_the_children_of_a_killed_part_are_ended_by_the_next_up(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    environment = dict(os.environ) | {MARKER: str(platform.layout.state)}
+    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=-3).pid)"
+    made = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    child = psutil.Process(int(made.stdout))
+    assert child in leftovers(platform.layout)
+    before = {name: status.pid for name, status in platform.statuses().items()}
+    platform.up()
+    assert not child.is_running()
+    assert {name: status.pid for name, status in platform.statuses().items()} == before
+
+
 def test_a_taken_port_moves_the_part_and_what_depends_on_it(directory: Path):
     platform, said = new_platform(directory)
     with socket.create_server((ports.HOST, 0)) as first:
@@ -191,9 +204,7 @@ def test_a_database_server_that_is_not_ours_gets_no_sql(running: tuple[Platform,
     with pytest.raises(LocalError, match="belongs to a PostgreSQL that is not this one"):
         postgres.answers(other)
     other.passwords = platform.state.passwords
-    with pytest.raises(
-        LocalError, match=r"belongs to the PostgreSQL of .*/state/postgres/data, not to this one"
-    ):
+    with pytest.raises(LocalError, match=r"belongs to the PostgreSQL of .*/state/postgres/data, not to this one"):
         postgres.answers(other)
 
 
