@@ -132,11 +132,11 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         "select rendered_map_index from task_instance where run_id = %s and task_id = 'file.load' order by map_index",
         run.run_id,
     )
-    assert [name.split(" · ")[0] for (name,) in names] == [
-        "landing/transaction_detail/d.csv",
-        "landing/transaction/t.csv",
-        "landing/game/g.csv",
-        "landing/publisher/p.csv",
+    assert [name for (name,) in names] == [
+        "landing/transaction_detail/d.csv · done: 0 accepted + 0 rejected + 1 held",
+        "landing/transaction/t.csv · done: 1 accepted + 0 rejected + 0 held",
+        "landing/game/g.csv · done: 1 accepted + 0 rejected + 0 held",
+        "landing/publisher/p.csv · done: 1 accepted + 0 rejected + 0 held",
     ]
 
 

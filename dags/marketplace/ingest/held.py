@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,11 +11,9 @@ from psycopg import sql
 from marketplace.contracts import load_contracts
 from marketplace.ingest import ledger
 from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
-from marketplace.ingest.load import describe, load_records, lock
+from marketplace.ingest.load import load_records, lock, log_account
 from marketplace.ingest.records import Record, parse_record
 from marketplace.store import has_query, query
-
-log = logging.getLogger(__name__)
 
 
 def retry_held_rows(connection: Connection, run: str) -> list[tuple[Load, Account]]:
@@ -66,7 +63,7 @@ def _retry(
             raise psycopg.Rollback
         account = load_records(connection, contract, load, _records(connection, load, header))
         ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
-        log.info("%s", describe(load, account))
+        log_account(load, account)
         retried = load, account
     return retried
 

@@ -69,6 +69,10 @@ class Account:
         """Return how many records the store has taken in, whether or not they changed it."""
         return self.inserted + self.updated + self.unchanged + self.superseded
 
+    def summary(self) -> str:
+        """Return what became of the records, in a few words."""
+        return f"{self.accepted} accepted + {self.rejected} rejected + {self.held} held"
+
 
 def execute(
     connection: Connection, path: str, parameters: dict[str, Any], **identifiers: Any

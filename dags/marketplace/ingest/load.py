@@ -66,7 +66,7 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
             ledger.finish(connection, load, run, "rejected", Account(), archive_key=archive_key, reason=reason)
         log.warning("%s is set aside as %s: %s", load.object_key, archive_key, reason)
         return _result(load, "rejected", archive_key, reason=reason)
-    log.info("%s", describe(load, account))
+    log_account(load, account)
     return _result(load, "done", archive_key, account=account)
 
 
@@ -81,14 +81,15 @@ def contract_of(load: Load) -> Contract:
     return contracts[load.dataset]
 
 
-def describe(load: Load, account: Account) -> str:
-    """Return a load's account as one line of a log."""
-    return (
-        f"{load.object_key} (load {load.load_id}): read {account.read} = accepted {account.accepted} "
-        f"+ rejected {account.rejected} + held {account.held}; accepted = inserted {account.inserted} "
-        f"+ updated {account.updated} + unchanged {account.unchanged} + superseded {account.superseded}; "
-        f"issues {account.issues}; changed: {', '.join(account.tables_changed) or 'nothing'}"
+def log_account(load: Load, account: Account) -> None:
+    """Write a load's account into the log."""
+    log.info("%s (load %s)", load.object_key, load.load_id)
+    log.info("read %s = %s", account.read, account.summary())
+    log.info(
+        "accepted %s = inserted %s + updated %s + unchanged %s + superseded %s",
+        *(account.accepted, account.inserted, account.updated, account.unchanged, account.superseded),
     )
+    log.info("issues %s; changed: %s", account.issues, ", ".join(account.tables_changed) or "nothing")
 
 
 def load_records(connection: Connection, contract: Contract, load: Load, records: Iterator[Record]) -> Account:
@@ -272,6 +273,7 @@ def _result(
     return {
         "load_id": load.load_id,
         "status": status,
+        "summary": reason or (account.summary() if account else "had finished before"),
         "reason": reason,
         "source_key": load.object_key,
         "version_id": load.version_id,

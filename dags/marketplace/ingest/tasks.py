@@ -13,6 +13,9 @@ from marketplace import assets, connections, settings
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
 
+# What Airflow's metadata keeps of a mapped task's name (task_instance.rendered_map_index).
+NAME_LENGTH = 250
+
 
 def claim(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
     """Claim landed files for a run and, if its parameters ask for it, archived ones to reload; the oldest first."""
@@ -35,13 +38,19 @@ def claim(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[
 
 
 def load(claimed: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str, Any]:
-    """Load one claimed file; its mapped task is named after it in the UI. Skips when another run has taken it over."""
-    get_current_context()["file"] = f"{claimed['object_key']} · load {claimed['load_id']}"  # type: ignore[typeddict-unknown-key]
+    """Load one claimed file; skips when another run has taken it over.
+
+    In the UI the mapped task is named after its file and, when it is done, what became of it.
+    """
+    context: Any = get_current_context()
+    context["file"] = claimed["object_key"][:NAME_LENGTH]
     connect = connections.store("writer", timeout)
     try:
-        return load_file(connect, S3Hook().conn, settings.landing_bucket(), claimed["load_id"], run_id)
+        result = load_file(connect, S3Hook().conn, settings.landing_bucket(), claimed["load_id"], run_id)
     except ledger.ClaimLostError as lost:
         raise AirflowSkipException(str(lost)) from lost
+    context["file"] = f"{claimed['object_key']} · {result['status']}: {result['summary']}"[:NAME_LENGTH]
+    return result
 
 
 def retry_held_rows(run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
