@@ -168,7 +168,7 @@ def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(running: t
 def test_the_children_of_a_killed_part_are_ended_by_the_next_up(running: tuple[Platform, list[str]]):
     platform, _said = running
     environment = dict(os.environ) | {MARKER: str(platform.layout.state)}
-    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=-3).pid)"
+    script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3).pid)"
     made = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     child = psutil.Process(int(made.stdout))
     assert child in leftovers(platform.layout)
