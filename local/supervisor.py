@@ -158,6 +158,8 @@ class Supervisor:
         if started.returncode != 0:
             raise LocalError(f"The supervisor did not start: {started.stderr or started.stdout}")
         wait_until(self.is_running, 10, lambda: "The supervisor does not answer: see .local/log/supervisord.log")
+        leader = psutil.Process(int((self._layout.run / "supervisord.pid").read_text()))
+        envfile.write_private(self._layout.run / "session", f"{leader.pid} {leader.create_time()}")
 
     def statuses(self) -> dict[str, Status]:
         """Return all parts by name, in the order of the configuration; none when no supervisord runs."""
@@ -243,14 +245,29 @@ def _kill(process: psutil.Process) -> None:
         process.kill()
 
 
+def _session(layout: Layout) -> int:
+    """Return the session of this platform's last supervisord, 0 when the number is another's by now."""
+    try:
+        pid, created = (layout.run / "session").read_text().split()
+        return int(pid) if psutil.Process(int(pid)).create_time() == float(created) else 0
+    except FileNotFoundError:
+        return 0
+    except psutil.NoSuchProcess:
+        return int(pid)  # no process gets this number while one of the session lives
+
+
 def leftovers(layout: Layout) -> list[psutil.Process]:
     """Return the processes that carry this platform's marker, whoever their parent is by now."""
+    session = _session(layout)
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid:
+            # Airflow's workers hide their environment from all but root.
+            if session and os.getsid(process.pid) == session:
                 found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            elif process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue
     return found
 
