@@ -191,9 +191,10 @@ class Supervisor:
         """Wait until `ready`; raise PartDownError when the part goes down first or takes too long."""
 
         def ready_or_down() -> bool:
-            if self.statuses()[part].state in DOWN:
+            state = self.statuses()[part].state
+            if state in DOWN:
                 raise PartDownError(self._layout, part, "went down while it started")
-            return ready()
+            return state == "RUNNING" and ready()
 
         wait_until(
             ready_or_down,
@@ -263,9 +264,8 @@ def leftovers(layout: Layout) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             # Airflow's workers hide their environment from all but root.
-            if session and os.getsid(process.pid) == session:
-                found.append(process)
-            elif process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid:
+            ours = bool(session) and os.getsid(process.pid) == session
+            if ours or (process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
             continue
