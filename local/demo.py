@@ -39,11 +39,11 @@ from ops.load
 where (kind = 'file' and version_id = any(%(versions)s)) or (kind = 'retry' and claimed_by = any(%(runs)s))
 order by load_id
 """
-RESOLVED = """
-select l.dataset, count(*) as resolved
+WAITING = """
+select l.dataset, count(*) as waiting
 from ops.held_row as h
 inner join ops.load as l using (load_id)
-where h.load_id = any(%(loads)s) and h.resolved_load_id is not null
+where l.file_load_id = any(%(loads)s) and h.resolved_load_id is null
 group by l.dataset
 """
 REASONS = """
@@ -228,9 +228,9 @@ def report(
     loads = ledger.rows(LOADS, versions=[put.version_id for put in uploaded], runs=[run["dag_run_id"] for run in runs])
     files = [load for load in loads if load["kind"] == "file"]
     ids = [load["load_id"] for load in files]
-    resolved = {row["dataset"]: row["resolved"] for row in ledger.rows(RESOLVED, loads=ids)}
+    waiting = {row["dataset"]: row["waiting"] for row in ledger.rows(WAITING, loads=ids)}
     console.print()
-    console.print(by_dataset(files, resolved))
+    console.print(by_dataset(files, waiting))
     console.print(by_reason(ledger.rows(REASONS, loads=ids)))
     set_aside = [load for load in files if load["status"] == "rejected"]
     for load in set_aside:
@@ -253,16 +253,16 @@ def report(
     return 1 if faults else 0
 
 
-def by_dataset(files: list[dict[str, Any]], resolved: dict[str, int]) -> Table:
-    """Return the table of counts, a line a dataset."""
+def by_dataset(files: list[dict[str, Any]], waiting: dict[str, int]) -> Table:
+    """Return the table of counts as the files were loaded, a line a dataset, and how many rows are held by now."""
     table = Table(title="What was loaded", title_justify="left", box=None, pad_edge=False)
     table.add_column("dataset")
-    for heading in ("files", *COUNTS[:4], "of these resolved later", COUNTS[4]):
+    for heading in ("files", *COUNTS[:4], "still held", COUNTS[4]):
         table.add_column(heading, justify="right")
     for dataset in sorted({str(file["dataset"]) for file in files}):
         of_it = [file for file in files if file["dataset"] == dataset]
         sums = {count: sum(file[count] for file in of_it) for count in COUNTS}
-        cells = [len(of_it), *(sums[count] for count in COUNTS[:4]), resolved.get(dataset, 0), sums["issues"]]
+        cells = [len(of_it), *(sums[count] for count in COUNTS[:4]), waiting.get(dataset, 0), sums["issues"]]
         table.add_row(dataset, *map(str, cells))
     return table
 
