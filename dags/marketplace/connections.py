@@ -6,6 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+# A task that hangs between two statements is cut off, before it holds others up for long.
+IDLE_TIMEOUT_MS = 300_000
+
 
 def store(role: str, statement_timeout: timedelta) -> Callable[[], Any]:
     """Return a function that opens a psycopg connection to the store as `role` (owner, writer or reader).
@@ -14,9 +17,11 @@ def store(role: str, statement_timeout: timedelta) -> Callable[[], Any]:
     """
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    milliseconds = int(statement_timeout.total_seconds() * 1000)
-    hook = PostgresHook(
-        f"store_{role}",
-        options=f"-c statement_timeout={milliseconds} -c timezone=UTC -c application_name=marketplace",
-    )
+    settings = {
+        "statement_timeout": int(statement_timeout.total_seconds() * 1000),
+        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+        "timezone": "UTC",
+        "application_name": "marketplace",
+    }
+    hook = PostgresHook(f"store_{role}", options=" ".join(f"-c {name}={value}" for name, value in settings.items()))
     return hook.get_conn

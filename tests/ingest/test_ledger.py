@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -12,6 +14,7 @@ import pytest
 from marketplace.ingest import ledger, objects
 from marketplace.ingest import load as load_module
 from marketplace.ingest.ledger import ClaimLostError
+from marketplace.ingest.records import Record
 
 
 def expire_leases(ingestion: Any) -> None:
@@ -56,6 +59,84 @@ def test_what_a_person_deleted_from_landing_is_not_loaded(ingestion: Any) -> Non
     assert len(ingestion.claim()) == 1
 
 
+def test_a_key_that_was_deleted_and_put_again_waits(ingestion: Any) -> None:
+    key = ingestion.put("publisher", "P-1,One,")
+    ingestion.s3.delete_object(Bucket=ingestion.bucket, Key=key)
+    ingestion.put("publisher", "P-1,Uno,")
+    ingestion.run()
+    assert ingestion.query("select name from store.publisher") == [("Uno",)]
+    ingestion.put("publisher", "P-1,Un,")
+    ingestion.s3.delete_object(Bucket=ingestion.bucket, Key=key)
+    assert ingestion.claim() == []
+
+
+class Pages:
+    """A listing in pages, as S3 gives it: by key, the newest version of a key first, markers in lists of their own."""
+
+    def __init__(self, *pages: dict[str, Any]) -> None:
+        self._pages = pages
+
+    def get_paginator(self, _name: str) -> Pages:
+        return self
+
+    def paginate(self, **_arguments: Any) -> Any:
+        return iter(self._pages)
+
+
+def version(key: str, number: int, second: int) -> dict[str, Any]:
+    put_at = datetime(2025, 1, 1, second=second, tzinfo=UTC)
+    return {"Key": f"landing/publisher/{key}", "VersionId": f"v{number}", "LastModified": put_at, "Size": 1}
+
+
+def test_a_listing_in_pages_knows_what_is_deleted_and_the_order_within_a_second() -> None:
+    deleted = {"Key": "landing/publisher/b", "IsLatest": True, "LastModified": datetime(2025, 1, 1, tzinfo=UTC)}
+    old_marker = version("a", 0, 5) | {"IsLatest": False}
+    pages = Pages(
+        {"Versions": [version("a", 2, 5), version("a", 1, 5)], "DeleteMarkers": [old_marker, deleted]},
+        {"Versions": [version("b", 1, 1), version("c", 1, 0)]},
+    )
+    listed = objects.list_landed(pages, "bucket")  # type: ignore[arg-type]
+    assert [(o.object_key[-1], o.version_id) for o in listed] == [("c", "v1"), ("a", "v1"), ("a", "v2")]
+
+
+def test_a_file_that_is_deleted_after_it_was_claimed_is_gone_and_no_longer_tried(ingestion: Any) -> None:
+    key = ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim()
+    ingestion.s3.delete_object(Bucket=ingestion.bucket, Key=key, VersionId=claim["version_id"])
+    result = ingestion.load(claim)
+    assert (result["status"], result["destination_key"]) == ("rejected", None)
+    assert ingestion.loads()[0]["reason"] == f"gone: {key} was deleted before it was loaded."
+
+
+def test_a_very_long_name_is_shortened_where_it_is_kept(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,", name="x" * 900 + ".csv")
+    ingestion.run()
+    (kept,) = ingestion.keys("archive/")
+    assert len(kept) < 300
+    assert kept.endswith("xxx.csv")
+
+
+def test_an_attempt_that_hangs_does_not_hold_up_the_one_that_takes_over(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    (claim,) = ingestion.claim("hangs")
+    taken_over: list[dict[str, Any]] = []
+
+    def records_that_hang() -> Iterator[Record]:
+        yield Record(1, "", ["publisher_id", "name", "country"])
+        expire_leases(ingestion)
+        ingestion.claim("takes over")
+        taken_over.append(ingestion.load(claim))
+        yield Record(2, "", ["P-1", "One", ""])
+
+    with ingestion.connect() as hanging:
+        load, _ = ledger.start(hanging, claim["load_id"], "hangs")
+        account = load_module.load_records(hanging, load_module.contract_of(load), load, records_that_hang())
+        with pytest.raises(ClaimLostError, match="was taken over while it ran"):
+            ledger.finish(hanging, load, "hangs", "done", account, archive_key=None)
+        hanging.rollback()
+    assert taken_over[0]["account"]["inserted"] == 1
+
+
 def test_folder_markers_are_no_files(ingestion: Any) -> None:
     ingestion.put_bytes("landing/", b"")
     ingestion.put_bytes("landing/publisher/", b"")
@@ -97,7 +178,6 @@ def test_a_lease_is_renewed_while_its_load_runs(ingestion: Any, monkeypatch: pyt
     monkeypatch.setattr(ledger, "LEASE_S", 0.6)
     ingestion.put("publisher", "P-1,One,")
     (claim,) = ingestion.claim("run")
-    before = ingestion.loads()[0]["lease_until"]
     renewed = threading.Event()
     renew = ledger.execute
 
@@ -111,6 +191,7 @@ def test_a_lease_is_renewed_while_its_load_runs(ingestion: Any, monkeypatch: pyt
     monkeypatch.setattr(ledger, "execute", execute)
     with ingestion.connect() as connection:
         ledger.start(connection, claim["load_id"], "run")
+    before = ingestion.loads()[0]["lease_until"]
     with ledger.Lease(ingestion.connect, claim["load_id"], "run"):
         assert renewed.wait(10)
     assert ingestion.loads()[0]["lease_until"] > before

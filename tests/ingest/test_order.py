@@ -59,7 +59,12 @@ def test_each_in_a_run_of_its_own_in_the_worst_order(ingestion: Any) -> None:
 def test_four_files_at_once(ingestion: Any) -> None:
     for dataset, rows in INTERDEPENDENT.items():
         ingestion.put(dataset, *rows)
-    claims = ingestion.claim()
+    assert load_at_once(ingestion, ingestion.claim()) == []
+    check_interdependent(ingestion)
+
+
+def load_at_once(ingestion: Any, claims: list[dict[str, Any]]) -> list[Exception]:
+    """Load claims in threads that start together, each with its retry of held rows; returns what was raised."""
     together = threading.Barrier(len(claims))
     failures: list[Exception] = []
 
@@ -76,8 +81,7 @@ def test_four_files_at_once(ingestion: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert failures == []
-    check_interdependent(ingestion)
+    return failures
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
@@ -200,6 +204,62 @@ def test_a_reload_restores_what_was_changed_by_hand(ingestion: Any) -> None:
     ingestion.execute("update store.transaction set reported_total = 5")
     (result,) = reload_everything(ingestion)
     assert result["account"]["updated"] == 1
+
+
+def test_a_range_with_too_many_files_to_reload_is_refused(ingestion: Any) -> None:
+    from marketplace.ingest import ledger
+
+    for n in range(3):
+        ingestion.put("publisher", f"P-{n},Publisher {n},", name=f"{n}.csv")
+    ingestion.run()
+    with ingestion.connect() as connection:
+        with pytest.raises(
+            ValueError, match=r"^3 files were put from 2000-01-01 to 2100-01-01, and a run reloads at most 2"
+        ):
+            ledger.claim_reloads(connection, "2000-01-01", "2100-01-01", "reload", 2)
+        claims = [ledger.claim_reloads(connection, "2000-01-01", "2100-01-01", "reload", 3) for _ in range(2)]
+    assert claims[0] == claims[1]
+    assert [load["kind"] for load in ingestion.loads()] == ["file"] * 3 + ["reload"] * 3
+
+
+def test_a_reload_settles_a_release_anew_when_its_publisher_was_split_off(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,Valve,", "P-2,Valve,")
+    ingestion.put("game", "G-1,Starforge,,")
+    ingestion.put("transaction", "T-1,sale,2025-01-05,EUR,30,CUST-0001")
+    ingestion.put("transaction_detail", "T-1,1,G-1,P-2,EU,PC,30,9,21")
+    ingestion.run()
+    assert ingestion.clean_tables()["release"] == [("G-1", "PC", "P-1")]
+    ingestion.put("publisher", "P-1,Nova,", name="b.csv")
+    ingestion.run()
+    reload_everything(ingestion)
+    assert ingestion.clean_tables()["release"] == [("G-1", "PC", "P-2")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_a_line_is_never_rejected_for_what_another_file_says(ingestion: Any, order: tuple[int, ...]) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    ingestion.put("game", "G-1,Starforge,,")
+    ingestion.run()
+    ingestion.put("transaction", "T-1,refund,2025-01-05,EUR,-1,CUST-0001", name="a.csv")
+    ingestion.put("transaction_detail", "T-1,1,G-1,P-1,EU,PC,1,0,1")
+    ingestion.put("transaction", "T-1,sale,2025-01-05,EUR,1,CUST-0001", name="b.csv")
+    ingestion.run(order)
+    tables = ingestion.clean_tables()
+    assert (tables["transaction"][0][1], [line[:2] for line in tables["line"]]) == ("sale", [("T-1", 1)])
+
+
+def test_publishers_and_games_that_settle_at_once_do_not_collide(ingestion: Any) -> None:
+    for round_number in range(5):
+        high, low = f"P-{900 - round_number}", f"P-{100 + round_number}"
+        ingestion.put("publisher", f"{high},Nova {round_number},")
+        ingestion.put("game", f"G-{high},Echo {round_number},,")
+        ingestion.put("transaction", f"T-{round_number},sale,2025-01-05,EUR,30,CUST-0001")
+        ingestion.put("transaction_detail", f"T-{round_number},1,G-{high},{high},EU,PC,30,9,21")
+        ingestion.run()
+        ingestion.put("publisher", f"{low},Nova {round_number},")
+        ingestion.put("game", f"G-{low},Echo {round_number},,")
+        assert load_at_once(ingestion, ingestion.claim()) == []
+    assert [r[2] for r in ingestion.clean_tables()["release"]] == [f"P-{100 + n}" for n in range(5)]
 
 
 def test_a_held_line_does_not_overtake_a_later_line_of_its_file(ingestion: Any) -> None:

@@ -59,18 +59,26 @@ def test_a_file_that_is_wrong_as_a_whole_says_why(body: bytes, kind: str, messag
     assert (raised.value.kind, str(raised.value)) == (kind, message)
 
 
-def test_an_absurdly_long_field_is_refused_with_the_line_of_its_record(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(records, "MAX_FIELD_CHARACTERS", 10)
-    with pytest.raises(FileError, match=r"The record that starts on line 3 is not CSV: field larger than field limit"):
-        read(b"id\n1\n" + b"x" * 11 + b"\n")
+def test_an_absurdly_long_field_is_refused_with_the_line_of_its_record() -> None:
+    limit = csv.field_size_limit(10)
+    try:
+        with pytest.raises(FileError, match=r"^The record that starts on line 3 is not CSV: field larger than field"):
+            read(b"id\n1\n" + b"x" * 11 + b"\n")
+    finally:
+        csv.field_size_limit(limit)
+    assert limit == records.MAX_FIELD_CHARACTERS
 
 
 def test_the_line_of_a_byte_that_is_not_utf8_is_exact_in_a_large_file() -> None:
     body = b"id\n" + b"123456789\n" * 50_000 + b"caf\xe9\n"
     with pytest.raises(FileError, match="Line 50002 holds the byte 0xe9"):
         read(body)
+
+
+def test_a_line_that_does_not_end_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_LINE_CHARACTERS", 1000)
+    with pytest.raises(FileError, match=r"Line 2 has 1,000 characters and does not end\."):
+        read(b"id\n" + b"x" * 5000)
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4), max_size=20))

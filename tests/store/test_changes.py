@@ -252,9 +252,7 @@ def test_an_insert_is_of_its_transaction(based: psycopg.Connection, case: Case) 
 
 
 @each_table
-def test_an_update_is_of_its_transaction_and_leaves_no_tombstone(
-    based: psycopg.Connection, case: Case
-) -> None:
+def test_an_update_is_of_its_transaction_and_leaves_no_tombstone(based: psycopg.Connection, case: Case) -> None:
     case.insert(based, row_xid=LONG_AGO)
     assert case.row_xid(based) == 1
 
@@ -316,9 +314,7 @@ def test_a_changed_key_does_not_escape_under_replica(replica: psycopg.Connection
 
 @each_table
 def test_truncate_is_refused(based: psycopg.Connection, case: Case) -> None:
-    message = (
-        f"TRUNCATE of {case.table} is refused: it leaves no tombstones, so the warehouse would keep the rows"
-    )
+    message = f"TRUNCATE of {case.table} is refused: it leaves no tombstones, so the warehouse would keep the rows"
     truncate = sql.SQL("truncate {} cascade").format(case.relation)
 
     with pytest.raises(errors.RaiseException) as refused:

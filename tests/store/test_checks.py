@@ -253,9 +253,7 @@ def test_the_balance_is_gross_for_customers_and_net_for_publishers(based: psycop
         insert(based, "store.transaction", ROWS["store.transaction"] | header)
         for line_no, (gross, fee, net) in enumerate(lines, start=1):
             line = {"transaction_id": transaction_id, "line_no": line_no, "gross": gross, "fee": fee}
-            insert(
-                based, "store.transaction_line", ROWS["store.transaction_line"] | line | {"reported_net": net}
-            )
+            insert(based, "store.transaction_line", ROWS["store.transaction_line"] | line | {"reported_net": net})
 
     found = based.execute(
         """

@@ -30,9 +30,7 @@ def test_the_page_shows_every_table_and_reference(owner: psycopg.Connection) -> 
     assert "        text game_id PK, FK\n        text platform PK\n" in page
     assert "| gross | numeric(18,4) |  |  |  |\n" in page
     boxed_columns = re.findall(r"^        \S+ (\w+)", page, re.MULTILINE)
-    assert (
-        boxed_columns.count("row_xid") == 1
-    )  # of ops.tombstone: elsewhere it is said once, in the introduction
+    assert boxed_columns.count("row_xid") == 1  # of ops.tombstone: elsewhere it is said once, in the introduction
 
 
 @pytest.mark.parametrize(

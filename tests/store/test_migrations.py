@@ -69,9 +69,7 @@ def broken_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     copy = tmp_path / "sql" / "store" / "migrations"
     shutil.copytree(MIGRATIONS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / f"{revision}_broken.sql").write_text("create table ops.half (id int);\nselect 1 / 0;\n")
-    (copy / "versions" / f"{revision}_broken.py").write_text(
-        BROKEN.format(revision=revision, down_revision=HEAD)
-    )
+    (copy / "versions" / f"{revision}_broken.py").write_text(BROKEN.format(revision=revision, down_revision=HEAD))
     monkeypatch.setattr(settings, "include_dir", lambda: tmp_path)
     return revision
 
@@ -108,9 +106,7 @@ def test_two_at_once_both_end_at_the_head(empty_store: sqlalchemy.Engine) -> Non
     with ThreadPoolExecutor() as pool:
         with empty_store.begin() as first:
             # Nobody gets ahead until both stand in line.
-            first.execute(
-                sqlalchemy.text("select pg_advisory_xact_lock(:lock)"), {"lock": store.MIGRATION_LOCK}
-            )
+            first.execute(sqlalchemy.text("select pg_advisory_xact_lock(:lock)"), {"lock": store.MIGRATION_LOCK})
             ends = [pool.submit(migrate, empty_store) for _ in range(2)]
             deadline = time.monotonic() + 30
             while first.execute(waiting).scalar_one() < 2:

@@ -117,9 +117,7 @@ def test_a_writer_may_make_its_staging_table(writer: psycopg.Connection) -> None
 def test_a_writer_may_not_make_tombstones_by_a_trigger_of_its_own(writer: psycopg.Connection) -> None:
     writer.execute("create table staging.bait (game_id text)")
 
-    with pytest.raises(
-        errors.InsufficientPrivilege, match=r"permission denied for function ops\.leave_tombstone"
-    ):
+    with pytest.raises(errors.InsufficientPrivilege, match=r"permission denied for function ops\.leave_tombstone"):
         writer.execute(
             "create trigger mine after delete on staging.bait"
             " for each row execute function ops.leave_tombstone('game_id')"

@@ -18,28 +18,21 @@ TABLES = {
         "accepted bigint, rejected bigint, held bigint, inserted bigint, updated bigint, unchanged bigint, "
         "superseded bigint, issues bigint, tables_changed text[]"
     ),
-    "ops.rejected_row": (
-        "load_id bigint, line_no bigint, column_name text null, reason text, detail text, raw text"
-    ),
+    "ops.rejected_row": ("load_id bigint, line_no bigint, column_name text null, reason text, detail text, raw text"),
     "ops.held_row": (
         "load_id bigint, line_no bigint, column_name text, reason text, detail text, raw text, "
         "ref_dataset text, ref_value text, ref_key text, resolved_load_id bigint null"
     ),
-    "ops.issue": (
-        "issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text"
-    ),
+    "ops.issue": ("issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text"),
     "ops.confirmation": "table_name text, key jsonb, load_id bigint, load_line bigint",
     "ops.tombstone": "tombstone_id bigint, table_name text, key jsonb, row_xid xid8",
     "store.publisher": f"publisher_id text, name text, name_key text, country_code text null, {LINEAGE}",
     "store.publisher_alias": (
         f"alias_id text, publisher_id text, name text, name_key text, country_code text null, {LINEAGE}"
     ),
-    "store.game": (
-        f"game_id text, title text, title_key text, release_date date null, genre text null, {LINEAGE}"
-    ),
+    "store.game": (f"game_id text, title text, title_key text, release_date date null, genre text null, {LINEAGE}"),
     "store.game_alias": (
-        "alias_id text, game_id text, title text, title_key text, release_date date null, genre text null, "
-        f"{LINEAGE}"
+        f"alias_id text, game_id text, title text, title_key text, release_date date null, genre text null, {LINEAGE}"
     ),
     "store.game_release": f"game_id text, platform text, publisher_id text, {LINEAGE}",
     "store.customer": (
@@ -121,9 +114,7 @@ def test_each_schema_has_exactly_these_tables_with_these_columns(owner: psycopg.
         OURS,
     ).fetchall()
 
-    assert {
-        name: columns.replace("timestamp with time zone", "timestamptz") for name, columns in found
-    } == TABLES
+    assert {name: columns.replace("timestamp with time zone", "timestamptz") for name, columns in found} == TABLES
 
 
 def test_the_only_view_is_the_balance(owner: psycopg.Connection) -> None:
@@ -276,8 +267,7 @@ def test_the_triggers_of_the_sync_always_fire(owner: psycopg.Connection, table: 
         (
             "stamp_row",
             "A",
-            f"CREATE TRIGGER stamp_row BEFORE UPDATE ON {table}"
-            " FOR EACH ROW EXECUTE FUNCTION ops.stamp_row()",
+            f"CREATE TRIGGER stamp_row BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION ops.stamp_row()",
         ),
     ]
 

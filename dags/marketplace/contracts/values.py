@@ -57,7 +57,7 @@ def parse_text(text: str) -> Parsed:
 
 
 def parse_id(text: str) -> Parsed:
-    """Read an identifier: printable characters on one line, kept as they are."""
+    """Read an identifier: printable characters on one line, with white space made regular as in references to it."""
     if not text.isprintable():
         raise Invalid("invalid_id", "it has a line break, a tab or a control character in it")
-    return Parsed(text)
+    return Parsed(clean_text(text))

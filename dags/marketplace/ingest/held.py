@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from marketplace.contracts import load_contracts
+from marketplace.contracts import HeaderError, load_contracts
 from marketplace.ingest import ledger
 from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
 from marketplace.ingest.load import load_records, lock, log_account
@@ -21,17 +21,30 @@ def retry_held_rows(connection: Connection, run: str) -> list[tuple[Load, Accoun
 
     Each file's rows are a load of their own (kind `retry`) in a transaction of their own, under their original line
     numbers and in the order of their file. A row that now waits for another reference is held anew by that load.
+    Raises RuntimeError, when all else is done, for files whose rows the contract can no longer read.
     """
     resolvable = _resolvable()
     done: list[tuple[Load, Account]] = []
+    unreadable: dict[int, str] = {}
     # A resolved row may bring what another dataset's held row names, and so on through the datasets, never further.
     for _ in load_contracts():
         files = execute(connection, "held/files_to_retry.sql", {}, resolvable=resolvable).fetchall()
         connection.commit()
-        retried = [_retry(connection, run, resolvable, **file) for file in files]
-        done += [one for one in retried if one is not None]
+        files = [file for file in files if file["file_load_id"] not in unreadable]
         if not files:
             break
+        for file in files:
+            try:
+                retried = _retry(connection, run, resolvable, **file)
+            except HeaderError as error:
+                unreadable[file["file_load_id"]] = f"{file['object_key']}: {error}"
+            else:
+                done += [retried] if retried else []
+    if unreadable:
+        raise RuntimeError(
+            "Held rows of these files can no longer be read by their contract; reload the files, or widen the "
+            f"contract: {'; '.join(unreadable.values())}"
+        )
     return done
 
 

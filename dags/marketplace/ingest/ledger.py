@@ -23,7 +23,9 @@ log = logging.getLogger(__name__)
 Connection = psycopg.Connection[Any]
 Connect = Callable[[], Connection]
 
+# Renewed by a running load; what a run has claimed and not begun may wait longer for a free slot.
 LEASE_S = 300
+CLAIM_LEASE_S = 1800
 # A run tries a load three times (the task's retries), so a file that fails in two runs waits for a person.
 MAX_ATTEMPTS = 6
 
@@ -116,23 +118,26 @@ def claim_files(
         "max_files": max_files,
         "retry_failed": retry_failed,
         "max_attempts": MAX_ATTEMPTS,
-        "lease_s": LEASE_S,
+        "lease_s": CLAIM_LEASE_S,
     }
     with connection.transaction():
         return execute(connection, "ledger/claim_files.sql", parameters).fetchall()
 
 
 def claim_reloads(connection: Connection, put_from: str, put_to: str, run: str, max_files: int) -> list[dict[str, Any]]:
-    """Enter and claim a reload of every archived file that was put from `put_from` (included) to `put_to`."""
-    parameters = {
-        "put_from": put_from,
-        "put_to": put_to,
-        "run": run,
-        "max_files": max_files,
-        "lease_s": LEASE_S,
-    }
+    """Enter and claim a reload of every archived file that was put from `put_from` (included) to `put_to`.
+
+    A run that asks again gets what it had. Raises ValueError when these are more than `max_files`.
+    """
+    parameters = {"put_from": put_from, "put_to": put_to, "run": run, "lease_s": CLAIM_LEASE_S}
     with connection.transaction():
-        return execute(connection, "ledger/claim_reloads.sql", parameters).fetchall()
+        claims = execute(connection, "ledger/claim_reloads.sql", parameters).fetchall()
+        if len(claims) > max_files:
+            raise ValueError(
+                f"{len(claims)} files were put from {put_from} to {put_to}, and a run reloads at most {max_files}: "
+                "reload them in several runs, each with a shorter range."
+            )
+    return claims
 
 
 def start(connection: Connection, load_id: int, run: str) -> tuple[Load, bool]:
@@ -144,7 +149,8 @@ def start(connection: Connection, load_id: int, run: str) -> tuple[Load, bool]:
         row = fetch_row(connection, "ledger/start.sql", {"load_id": load_id, "run": run, "lease_s": LEASE_S})
     started = row.pop("started")
     load = Load(**row)
-    if load.claimed_by != run:
+    # Still claimed, but not started: another run's claim was being committed at this moment.
+    if load.claimed_by != run or (load.status == "claimed" and not started):
         raise ClaimLostError(f"Load {load_id} ({load.object_key}) has been taken over by {load.claimed_by}.")
     return load, started
 
@@ -212,5 +218,5 @@ class Lease(AbstractContextManager["Lease"]):
             try:
                 with self._connect() as connection:
                     execute(connection, "ledger/renew.sql", self._parameters)
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next renewal may succeed
                 log.warning("The lease of load %s could not be renewed: %s", self._parameters["load_id"], error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Records between two COPYs: what bounds the memory.
-BATCH = 20_000
+# Between two COPYs: what bounds the memory.
+BATCH_RECORDS = 20_000
+BATCH_CHARACTERS = 16 * 1024 * 1024
 
 
 def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: str) -> dict[str, Any]:
@@ -53,6 +53,7 @@ def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: st
 def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: str) -> dict[str, Any]:
     reloads = load.kind == "reload"
     key, version = (str(load.archive_key), None) if reloads else (load.object_key, load.version_id)
+    archive_key: str | None
     try:
         contract = contract_of(load)
         archive_key = load.archive_key or objects.destination(load, rejected=False)
@@ -60,11 +61,12 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
             account = load_records(connection, contract, load, read_records(decode(body)))
             ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
     except (FileError, HeaderError) as error:
-        archive_key = load.archive_key or objects.destination(load, rejected=True)
+        gone = error.kind == "gone"
+        archive_key = None if gone else load.archive_key or objects.destination(load, rejected=True)
         reason = f"{error.kind}: {error}"
         with connection.transaction():
             ledger.finish(connection, load, run, "rejected", Account(), archive_key=archive_key, reason=reason)
-        log.warning("%s is set aside as %s: %s", load.object_key, archive_key, reason)
+        log.warning("%s is set aside as %s: %s", load.object_key, archive_key or "it is", reason)
         return _result(load, "rejected", archive_key, reason=reason)
     log_account(load, account)
     return _result(load, "done", archive_key, account=account)
@@ -102,8 +104,9 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
     if head is None:
         raise FileError("empty", "The file has no header, only blank lines.")
     header = check_header(contract, head.fields)
-    stage = sql.Identifier("staging", f"load_{load.load_id}")
-    issues = sql.Identifier("staging", f"load_{load.load_id}_issue")
+    # Named by the session too: an attempt that hangs must not stand in the way of the one that takes over.
+    name = f"load_{load.load_id}_{connection.info.backend_pid}"
+    stage, issues = sql.Identifier("staging", name), sql.Identifier("staging", f"{name}_issue")
     _create_stage(connection, contract, stage, issues)
     account = Account(header=list(header.names))
     _copy(
@@ -145,7 +148,7 @@ def _stage_records(
     # Only a dataset with references can find a row unacceptable after it is staged, and then needs its raw text.
     keep_raw = bool(contract.references)
     stage_columns = ("load_line", *(name for name, _ in contract.stage_columns), "raw")
-    while batch := list(itertools.islice(records, BATCH)):
+    while batch := _batch(records):
         accepted: list[tuple[Any, ...]] = []
         rejected: list[tuple[Any, ...]] = []
         noted: list[tuple[Any, ...]] = []
@@ -178,6 +181,16 @@ def _stage_records(
     connection.execute(sql.SQL("analyze {}").format(stage))
 
 
+def _batch(records: Iterator[Record]) -> list[Record]:
+    """Take records until there are enough of them, or enough text; none when there are no more."""
+    batch: list[Record] = []
+    characters = 0
+    while len(batch) < BATCH_RECORDS and characters < BATCH_CHARACTERS and (record := next(records, None)):
+        batch.append(record)
+        characters += len(record.raw)
+    return batch
+
+
 def _storable(text: str) -> str:
     """Return `text` with NUL shown as its symbol: Postgres cannot store the character itself."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
@@ -196,15 +209,18 @@ def _copy(connection: Connection, table: sql.Identifier, columns: Iterable[str],
 
 
 def lock(connection: Connection, contract: Contract) -> None:
-    """Wait until no other load writes this dataset, nor what it refers to; held to the transaction's end.
+    """Wait until no other load writes what this one writes or refers to; held to the transaction's end.
 
-    Locks are taken in the order of the datasets' names by everybody, so that no two loads wait for each other.
+    What it writes is locked for itself, the tables of the datasets that it refers to are locked shared. Everybody
+    takes the locks in the order of the tables' names, so that no two loads wait for each other.
     """
-    for dataset in sorted({contract.dataset, *contract.references}):
-        shared = "" if dataset == contract.dataset else "_shared"
+    contracts = load_contracts()
+    modes = {table: "_shared" for dataset in contract.references for table in contracts[dataset].tables}
+    modes |= dict.fromkeys(contract.tables, "")
+    for table, mode in sorted(modes.items()):
         connection.execute(
             sql.SQL("select pg_advisory_xact_lock{}(hashtext('ingest'), hashtext({}))").format(
-                sql.SQL(shared), sql.Literal(dataset)
+                sql.SQL(mode), sql.Literal(table)
             )
         )
 

@@ -9,16 +9,17 @@ from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator, S3De
 from airflow.sdk.exceptions import AirflowSkipException
 from botocore.exceptions import ClientError
 
+from marketplace.ingest.objects import GONE
+
 # CopyObject takes no more in one request (S3 user guide, "Copying objects").
 COPY_LIMIT_BYTES = 5 * 1024**3
-GONE = {"404", "NoSuchKey", "NoSuchVersion"}
 
 
 class ArchiveObjectOperator(S3CopyObjectOperator):
     """Copies the object version that a load has read to where it is kept, in parts when it is above 5 GB.
 
-    `loaded` is the result of marketplace.ingest.load.load_file. Skips what lies in the archive already (a reload).
-    Run again after the object was moved, it finds the copy and is content.
+    `loaded` is the result of marketplace.ingest.load.load_file. Skips when there is nothing to move (a reload, a file
+    that is gone). Run again after the object was moved, it finds the copy and is content.
     """
 
     template_fields: Sequence[str] = ("loaded",)
@@ -31,7 +32,7 @@ class ArchiveObjectOperator(S3CopyObjectOperator):
     def execute(self, context: Any) -> None:
         """Copy the object; raises what S3 raises."""
         if self.loaded["destination_key"] is None:
-            raise AirflowSkipException("The file lies in the archive already.")
+            raise AirflowSkipException("Nothing is left in landing/ to be moved.")
         self.source_bucket_key = self.loaded["source_key"]
         self.source_version_id = self.loaded["version_id"]
         self.dest_bucket_key = self.loaded["destination_key"]

@@ -9,6 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 # A field may be long (a polygon, a text); beyond this a quote was surely never closed.
 MAX_FIELD_CHARACTERS = 8 * 1024 * 1024
+csv.field_size_limit(MAX_FIELD_CHARACTERS)  # of the process: the csv module knows no other
+MAX_LINE_CHARACTERS = 2 * MAX_FIELD_CHARACTERS
 SNIFFED_BYTES = 4096
 MAGIC_NUMBERS = {
     b"\x1f\x8b": "gzip",
@@ -62,7 +64,6 @@ def read_records(lines: Iterable[str]) -> Iterator[Record]:
     `lines` keep their line ends. A record is what the standard csv module makes of it, so a quote that is never
     closed takes the rest of the file into one record. Raises FileError for a field that is absurdly long.
     """
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     tape = _Tape(lines)
     reader = csv.reader(tape)
     line_no = 1
@@ -99,8 +100,10 @@ def decode(stream: BinaryIO) -> Iterator[str]:
     text = io.TextIOWrapper(buffered, encoding="utf-8-sig", newline="")
     line_no = 0
     try:
-        for line in text:
+        while line := text.readline(MAX_LINE_CHARACTERS):
             line_no += 1
+            if len(line) == MAX_LINE_CHARACTERS:
+                raise FileError("not_csv", f"Line {line_no} has {MAX_LINE_CHARACTERS:,} characters and does not end.")
             yield line
     except UnicodeDecodeError as error:
         # A chunk is decoded when the lines before it are used up; the fault lies so many line ends into the chunk.

@@ -26,13 +26,13 @@ def claim(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[
         claims = ledger.claim_files(
             connection, landed, run_id, params["max_files"], retry_failed=params["retry_failed"]
         )
-        if params["reload_from"] and len(claims) < params["max_files"]:
+        if params["reload_from"]:
             claims += ledger.claim_reloads(
                 connection,
                 params["reload_from"],
                 params["reload_to"] or timezone.utcnow().isoformat(),
                 run_id,
-                params["max_files"] - len(claims),
+                params["max_files"],
             )
     return claims
 

@@ -12,10 +12,9 @@ where k.kind = 'file' and k.status = 'done' and k.archive_key is not null
     and k.put_at >= %(put_from)s::timestamptz and k.put_at < %(put_to)s::timestamptz
     and not exists (
         select 1 from ops.load as r
-        where r.kind = 'reload' and r.file_load_id = k.file_load_id and r.claimed_by = %(run)s
+        where r.kind = 'reload' and r.claimed_by = %(run)s
     )
-order by k.put_at, k.object_key collate "C", k.file_load_id
-limit %(max_files)s;
+order by k.put_at, k.object_key collate "C", k.file_load_id;
 
 select k.load_id, k.dataset, k.object_key, k.version_id
 from ops.load as k

@@ -5,7 +5,7 @@
 create temp table report on commit drop as
 select distinct on (s.game_id, s.platform) s.game_id, s.platform, s.publisher_id, s.load_line
 from {stage} as s
-where s.outcome is distinct from 'held' and s.outcome is distinct from 'rejected'
+where s.outcome is distinct from 'held'
 order by s.game_id, s.platform, s.load_line;
 
 insert into {issues} (line_no, column_name, kind, detail)
@@ -23,7 +23,12 @@ select r.game_id, r.platform, r.publisher_id, %(load_id)s, r.load_line
 from report as r
 on conflict (game_id, platform) do update
 set publisher_id = excluded.publisher_id, load_id = excluded.load_id, load_line = excluded.load_line
-where ops.is_later(g.load_id, g.load_line, excluded.load_line, %(later_loads)s, %(same_file)s);
+where ops.is_later(g.load_id, g.load_line, excluded.load_line, %(later_loads)s, %(same_file)s)
+    -- The earliest report itself, read again: it may resolve to another publisher by now.
+    or (
+        g.load_id = any(%(same_file)s) and g.load_line = excluded.load_line
+        and g.publisher_id <> excluded.publisher_id
+    );
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
@@ -32,7 +37,7 @@ select
         s.publisher_ref, s.game_id, s.platform, g.publisher_id)
 from {stage} as s
 inner join store.game_release as g on s.game_id = g.game_id and s.platform = g.platform
-where s.outcome is distinct from 'held' and s.outcome is distinct from 'rejected'
+where s.outcome is distinct from 'held'
     and s.publisher_id <> g.publisher_id;
 
 update {stage} as s
@@ -87,6 +92,15 @@ select
         trim_scale(s.gross_amount - s.platform_fee))
 from {stage} as s
 where s.outcome in ('inserted', 'updated', 'unchanged') and s.net_amount <> s.gross_amount - s.platform_fee;
+
+insert into {issues} (line_no, column_name, kind, detail)
+select
+    s.load_line, 'gross_amount', 'wrong_sign',
+    format('%%s in a line of a %%s', trim_scale(s.gross_amount), t.type)
+from {stage} as s
+inner join store.transaction as t on s.transaction_id = t.transaction_id
+where s.outcome in ('inserted', 'updated', 'unchanged')
+    and case when t.type = 'sale' then s.gross_amount < 0 else s.gross_amount > 0 end;
 
 insert into {issues} (line_no, column_name, kind, detail)
 select

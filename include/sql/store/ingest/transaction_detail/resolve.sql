@@ -1,5 +1,5 @@
 -- Find what each staged line names: its transaction by id, its game and publisher by id or by name; hold what names
--- nothing yet or two things, and reject an amount whose sign its transaction forbids.
+-- nothing yet or two things.
 
 alter table {stage} add column game_id text, add column publisher_id text;
 
@@ -34,18 +34,6 @@ from (
     left join lateral (
         select v.* from (
             values
-            (
-                t.type in ('refund', 'payout') and p.gross_amount > 0,
-                'rejected', 'gross_amount', 'positive_amount',
-                format('%%s in a line of a %%s, whose amounts are negative', trim_scale(p.gross_amount), t.type),
-                null, null, null
-            ),
-            (
-                t.type = 'sale' and p.gross_amount < 0,
-                'rejected', 'gross_amount', 'negative_amount',
-                format('%%s in a line of a sale, whose amounts are not negative', trim_scale(p.gross_amount)),
-                null, null, null
-            ),
             (
                 t.transaction_id is null,
                 'held', 'transaction_id', 'unknown_transaction',
