@@ -51,7 +51,7 @@ docs: bootstrap ## write docs/data-sources.md from the contracts, docs/erd.md fr
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 
-lock: bootstrap ## write requirements-dev.txt anew from requirements.txt and requirements-dev.in
+lock: bootstrap ## write the locks (requirements-dev.txt, local/requirements-emulator.txt) anew
 	@scripts/lock.sh
 
 screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)
