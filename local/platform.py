@@ -24,6 +24,7 @@ from local.supervisor import PartDownError, Program, Status, Supervisor, end_orp
 
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
+PORT_ATTEMPTS = 3
 PORTS = {
     "postgres": "postgres",
     "emulator": "emulator",
@@ -89,20 +90,35 @@ class Platform:
         with self._alone():
             self.state = states.load(self.layout)
             end_orphans(self.layout)
-            self._choose_ports()
-            self._start_supervisor()
-            with ThreadPoolExecutor() as pool:
-                database = pool.submit(self._start_database)
-                cloud = pool.submit(self._start_emulator)
-                database.result()
-                cloud.result()
-            envfile.write(
-                self.layout.env_file,
-                self.public_environment(),
-                "Written by `make up`. To use it: . .local/env",
-            )
-            if self._with_airflow:
-                self._start_airflow()
+            for attempt in range(1, PORT_ATTEMPTS + 1):
+                try:
+                    self._bring_up()
+                    return
+                except LocalError:
+                    lost = self._lost_port()
+                    if lost is None or attempt == PORT_ATTEMPTS:
+                        raise
+                    self._say(f"Another process took the port of {lost} while it started: once more, with another")
+
+    def _bring_up(self) -> None:
+        self._choose_ports()
+        self._start_supervisor()
+        with ThreadPoolExecutor() as pool:
+            database = pool.submit(self._start_database)
+            cloud = pool.submit(self._start_emulator)
+            database.result()
+            cloud.result()
+        envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
+        if self._with_airflow:
+            self._start_airflow()
+
+    def _lost_port(self) -> str | None:
+        """Return the part whose port a foreign process listens on: two platforms that start at once may want one."""
+        for part, status in self.supervisor.statuses().items():
+            port = self.state.ports.get(PORTS.get(part, ""))
+            if port and not ports.is_free(port) and not ports.listens(status.pid, port):
+                return part
+        return None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -240,7 +256,7 @@ class Platform:
 
     def _start_airflow(self) -> None:
         started = [part for part in airflow.PARTS if self._start(part)]
-        if started or not self.api.healthy():
+        if started or not self._airflow_answers():
             self._say("Airflow: starting")
             for part in airflow.PARTS:
                 self.supervisor.wait(part, partial(self._runs, part), 30)
@@ -252,9 +268,14 @@ class Platform:
     def _runs(self, part: str) -> bool:
         return self.supervisor.statuses()[part].state == "RUNNING"
 
+    def _airflow_answers(self) -> bool:
+        """Tell whether Airflow is well, and it is ours that answers: another platform's may have the port."""
+        pid = self.supervisor.statuses()["airflow-api-server"].pid
+        return ports.listens(pid, self.state.ports["airflow"]) and self.api.healthy()
+
     def _wait_healthy(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
-        while not self.api.healthy():
+        while not self._airflow_answers():
             self.require_running()
             if time.monotonic() > deadline:
                 raise PartDownError(self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s")

@@ -76,6 +76,27 @@ def kill(platform: Platform, part: str) -> int:
     return pid
 
 
+def test_a_port_that_is_lost_between_choice_and_start_gives_way(directory: Path, monkeypatch: pytest.MonkeyPatch):
+    platform, said = new_platform(directory)
+    choose = ports.choose
+
+    def offer(wanted: int, taken: set[int]) -> int:
+        first = next(offers, None) if wanted == PORTS["emulator"] else None
+        return first or choose(wanted, taken)
+
+    with socket.create_server((ports.HOST, 0)) as foreign:
+        stolen = foreign.getsockname()[1]
+        offers = iter([stolen])
+        monkeypatch.setattr(ports, "choose", offer)
+        try:
+            platform.up()
+            assert "Another process took the port of emulator while it started: once more, with another" in said
+            assert platform.state.ports["emulator"] != stolen
+            assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+        finally:
+            platform.down()
+
+
 def test_down_leaves_no_process_and_no_port(directory: Path):
     platform, _said = new_platform(directory)
     try:
