@@ -35,10 +35,14 @@ from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVers
 # The longest file decides; a statement that runs longer is stopped with its task.
 LOAD_TIMEOUT = timedelta(hours=2)
 SHORT_TIMEOUT = timedelta(minutes=10)
+# The short tasks of a small run do not queue behind the many files of a large one.
+FIRST = 100
+TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 
 
 @dag(
     doc_md=__doc__,
+    description="Loads CSV files into the store when they land, or at the quarter hour, and accounts for every row",
     schedule=AssetOrTimeSchedule(
         timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[assets.landing()]
     ),
@@ -55,41 +59,27 @@ SHORT_TIMEOUT = timedelta(minutes=10)
     tags=["ingest", "store"],
     params={
         "max_files": Param(500, type="integer", minimum=1, maximum=500, description="At most so many files a run"),
-        "retry_failed": Param(
-            False,
-            type="boolean",
-            description="Try the files again that failed too often and wait for a person",
-        ),
-        "reload_from": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description="Reload archived files put from then on",
-        ),
-        "reload_to": Param(
-            None,
-            type=["null", "string"],
-            format="date-time",
-            description="... and before then (default: now)",
-        ),
+        "retry_failed": Param(False, type="boolean", description="Try files again that failed too often and wait"),
+        "reload_from": Param(None, description="Reload archived files put from then on", **TIME),
+        "reload_to": Param(None, description="... and before then (default: now)", **TIME),
     },
 )
 def ingest_files() -> None:
-    @task
+    @task(priority_weight=FIRST)
     def claim_files(params: dict[str, Any], run_id: str) -> list[dict[str, Any]]:
         """Claim what waits in landing/ and, if asked, the archived files to reload; the oldest first."""
         from marketplace.ingest import tasks
 
         return tasks.claim(params, run_id, SHORT_TIMEOUT)
 
-    @task(trigger_rule="all_done", execution_timeout=LOAD_TIMEOUT)
+    @task(trigger_rule="all_done", execution_timeout=LOAD_TIMEOUT, priority_weight=FIRST)
     def retry_held_rows(run_id: str) -> list[dict[str, Any]]:
         """Load the held rows again whose reference can be resolved by now; the result is an account a file."""
         from marketplace.ingest import tasks
 
         return tasks.retry_held_rows(run_id, LOAD_TIMEOUT)
 
-    @task(trigger_rule="all_done", outlets=[assets.INGESTED])
+    @task(trigger_rule="all_done", outlets=[assets.INGESTED], priority_weight=FIRST)
     def publish_assets(run_id: str, params: dict[str, Any], outlet_events: Any) -> list[str]:
         """Announce the tables that this run has changed, and come again when files are left."""
         from marketplace.ingest import tasks

@@ -29,6 +29,7 @@ STATEMENT_TIMEOUT = timedelta(minutes=30)
 
 @dag(
     doc_md=__doc__,
+    description="Brings the store's schema to the newest migration",
     schedule=None,
     catchup=False,
     max_active_runs=1,

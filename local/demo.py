@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 from rich.console import Console
 from rich.markup import escape
@@ -43,7 +44,7 @@ WAITING = """
 select l.dataset, count(*) as waiting
 from ops.held_row as h
 inner join ops.load as l using (load_id)
-where l.file_load_id = any(%(loads)s) and h.resolved_load_id is null
+where l.file_load_id = any(%(loads)s) and h.retried_load_id is null
 group by l.dataset
 """
 REASONS = """
@@ -96,6 +97,15 @@ def run(platform: Platform, console: Console, clock: Any) -> int:
     stages.end("install", clock.seconds())
     platform.up()
     stages.end("start", clock.seconds())
+    try:
+        return load(platform, console, clock, stages)
+    except (psycopg.Error, BotoCoreError, ClientError, airflow.NoAnswerError) as error:
+        platform.require_running()  # names the part that went down, if one did
+        raise LocalError(f"The demo cannot go on: {error}\n`make status` tells how the parts are.") from None
+
+
+def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> int:
+    """Load the sample files and report; return what `run` does."""
     ledger = Ledger(platform.store_url())
     try:
         since = datetime.now(UTC).isoformat()
@@ -164,6 +174,8 @@ def not_loaded(platform: Platform, uploaded: list[upload.Uploaded], files: list[
         elif file["status"] == "claimed":
             lines.append(f"    {put.key}: {file['reason'] or 'claimed and not finished'}")
             lines.append(f"        {platform.api.run_page(DAG, file['claimed_by'])}")
+    if platform.api.dags().get(DAG):
+        lines.append(f"{DAG} is paused: unpause it at {platform.api.url}/dags/{DAG}, and repeat `make demo`.")
     return "\n".join(["These files have not been loaded:", *lines])
 
 

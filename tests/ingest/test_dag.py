@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,8 +218,37 @@ def test_archived_files_are_reloaded_by_parameter(runner: Runner, unique: Callab
     assert runner.store("select country_code from store.publisher_alias where alias_id = %s", unique("P-")) == [("US",)]
 
 
-def test_a_reload_without_its_beginning_is_refused(runner: Runner) -> None:
-    assert runner.run("ingest_files", reload_to="2025-01-01T00:00:00Z").state == "failed"
+@pytest.mark.parametrize(
+    ("conf", "message"),
+    [
+        ({"reload_to": "2025-01-01T00:00:00Z"}, "reload_to is set, but reload_from is not"),
+        ({"reload_from": "yesterday"}, "reload_from is 'yesterday': it must be a date or time such as 2025-01-31"),
+        ({"reload_from": "2025-01-02", "reload_to": "2025-01-01T23:00:00-05:00"}, None),
+        (
+            {"reload_from": "2025-01-02T08:00:00Z", "reload_to": "2025-01-02T07:00:00Z"},
+            r"reload_from \(2025-01-02 08:00:00\+0000\) must be before reload_to \(2025-01-02 07:00:00\+0000\)",
+        ),
+    ],
+    ids=["no beginning", "no time", "zones", "swapped"],
+)
+def test_a_range_to_reload_must_make_sense(conf: dict[str, str], message: str | None) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    from marketplace.ingest.tasks import _range_to_reload
+
+    if message is None:
+        found = _range_to_reload(conf["reload_from"], conf["reload_to"])
+        assert found == (datetime(2025, 1, 2, tzinfo=UTC), datetime(2025, 1, 2, 4, tzinfo=UTC))
+        return
+    with pytest.raises(AirflowFailException, match=message):
+        _range_to_reload(conf.get("reload_from"), conf.get("reload_to"))
+
+
+def test_a_run_with_a_bad_range_fails_and_claims_nothing(runner: Runner, unique: Callable[[str], str]) -> None:
+    runner.put("publisher", unique("waits"), f"publisher_id,name,country\n{unique('P-')},{unique('Waiting ')},US\n")
+    assert runner.run("ingest_files", reload_from="yesterday").state == "failed"
+    assert runner.run("ingest_files").state == "success"
+    assert runner.store("select country_code from store.publisher_alias where alias_id = %s", unique("P-")) == [("US",)]
 
 
 def moved(runner: Runner, key: str, *, destination: str | None) -> dict[str, Any]:

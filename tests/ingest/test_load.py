@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from marketplace import settings
+from marketplace.ingest import ledger
 from marketplace.ingest import load as load_module
 
 CATALOGUE = {
@@ -143,7 +144,7 @@ def test_lines_are_held_until_what_they_name_has_come(ingestion: Any) -> None:
     assert [(r["object_key"], r["status"], r["read"], r["accepted"], r["inserted"], r["held"]) for r in retries] == [
         ("landing/transaction_detail/a.csv", "done", 2, 2, 2, 0)
     ]
-    assert ingestion.query("select line_no, resolved_load_id from ops.held_row order by 1") == [
+    assert ingestion.query("select line_no, retried_load_id from ops.held_row order by 1") == [
         (3, retries[0]["load_id"]), (4, retries[0]["load_id"]),
     ]  # fmt: skip
     assert ingestion.query("select transaction_id, line_no, load_line from store.transaction_line order by 1, 2") == [
@@ -157,10 +158,10 @@ def test_a_line_that_names_two_unknown_things_waits_for_both(ingestion: Any) -> 
     ingestion.run()
     ingestion.put("transaction", "T-9,sale,2025-01-09,EUR,10,CUST-0002", name="b.csv")
     ingestion.run()
-    assert ingestion.query("select reason from ops.held_row where resolved_load_id is null") == [("unknown_game",)]
+    assert ingestion.query("select reason from ops.held_row where retried_load_id is null") == [("unknown_game",)]
     ingestion.put("game", "G-3,Comet,2020-01-01,", name="b.csv")
     ingestion.run()
-    assert ingestion.query("select count(*) from ops.held_row where resolved_load_id is null") == [(0,)]
+    assert ingestion.query("select count(*) from ops.held_row where retried_load_id is null") == [(0,)]
     assert [line[:3] for line in ingestion.clean_tables()["line"]] == [("T-9", 1, "G-3")]
 
 
@@ -344,4 +345,33 @@ def test_held_rows_that_a_contract_can_no_longer_read_stop_only_themselves(inges
     with pytest.raises(RuntimeError, match=r"can no longer be read .* landing/transaction_detail/a\.csv: The header"):
         ingestion.run()
     assert [line[:2] for line in ingestion.clean_tables()["line"]] == [("T-9", 2)]
-    assert ingestion.query("select count(*) from ops.held_row where resolved_load_id is null") == [(1,)]
+    assert ingestion.query("select count(*) from ops.held_row where retried_load_id is null") == [(1,)]
+
+
+def test_why_a_row_is_held_is_said_anew_when_it_changes(ingestion: Any) -> None:
+    put_catalogue(ingestion)
+    ingestion.put("transaction_detail", "T-1,1,Comet,P-3,EU,PC,30,9,21")
+    ingestion.run()
+    ingestion.put("game", "G-7,Comet,2015-01-02,", "G-8,Comet,2016-01-02,", name="b.csv")
+    ingestion.run()
+    ingestion.run()
+    assert ingestion.query("select reason, retried_load_id is null from ops.held_row order by load_id") == [
+        ("unknown_game", False),
+        ("ambiguous_game", True),
+    ]
+
+
+def test_a_reload_whose_run_died_fails_and_does_not_wait_for_ever(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,One,")
+    ingestion.run()
+    with ingestion.connect() as connection:
+        earliest, latest = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+        (claim,) = ledger.claim_reloads(connection, earliest, latest, "dies", 500)
+    ingestion.execute("update ops.load set lease_until = now() - interval '1 second'")
+    ingestion.run()
+    assert [(load["kind"], load["status"], load["reason"]) for load in ingestion.loads()] == [
+        ("file", "done", None),
+        ("reload", "failed", "its run died before it was loaded"),
+    ]
+    with pytest.raises(ledger.ClaimLostError):
+        ingestion.load(claim, "dies")

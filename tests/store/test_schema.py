@@ -21,7 +21,7 @@ TABLES = {
     "ops.rejected_row": ("load_id bigint, line_no bigint, column_name text null, reason text, detail text, raw text"),
     "ops.held_row": (
         "load_id bigint, line_no bigint, column_name text, reason text, detail text, raw text, "
-        "ref_dataset text, ref_value text, ref_key text, resolved_load_id bigint null"
+        "ref_dataset text, ref_value text, ref_key text, retried_load_id bigint null"
     ),
     "ops.issue": ("issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text"),
     "ops.confirmation": "table_name text, key jsonb, load_id bigint, load_line bigint",
@@ -82,7 +82,7 @@ PRIMARY_KEYS = {
 FOREIGN_KEYS = {
     "ops.rejected_row (load_id) → ops.load",
     "ops.held_row (load_id) → ops.load",
-    "ops.held_row (resolved_load_id) → ops.load",
+    "ops.held_row (retried_load_id) → ops.load",
     "ops.issue (load_id) → ops.load",
     "store.publisher_alias (publisher_id) → store.publisher",
     "store.game_alias (game_id) → store.game",

@@ -124,7 +124,9 @@ def claim_files(
         return execute(connection, "ledger/claim_files.sql", parameters).fetchall()
 
 
-def claim_reloads(connection: Connection, put_from: str, put_to: str, run: str, max_files: int) -> list[dict[str, Any]]:
+def claim_reloads(
+    connection: Connection, put_from: datetime, put_to: datetime, run: str, max_files: int
+) -> list[dict[str, Any]]:
     """Enter and claim a reload of every archived file that was put from `put_from` (included) to `put_to`.
 
     A run that asks again gets what it had. Raises ValueError when these are more than `max_files`.
@@ -134,8 +136,8 @@ def claim_reloads(connection: Connection, put_from: str, put_to: str, run: str, 
         claims = execute(connection, "ledger/claim_reloads.sql", parameters).fetchall()
         if len(claims) > max_files:
             raise ValueError(
-                f"{len(claims)} files were put from {put_from} to {put_to}, and a run reloads at most {max_files}: "
-                "reload them in several runs, each with a shorter range."
+                f"{len(claims)} files were put from {put_from:%F %T} to {put_to:%F %T}, "
+                f"and a run reloads at most {max_files}: reload them in several runs, each with a shorter range."
             )
     return claims
 
@@ -149,8 +151,8 @@ def start(connection: Connection, load_id: int, run: str) -> tuple[Load, bool]:
         row = fetch_row(connection, "ledger/start.sql", {"load_id": load_id, "run": run, "lease_s": LEASE_S})
     started = row.pop("started")
     load = Load(**row)
-    # Still claimed, but not started: another run's claim was being committed at this moment.
-    if load.claimed_by != run or (load.status == "claimed" and not started):
+    # Not started, and neither done nor rejected: another run's claim was being committed, or the claim has lapsed.
+    if load.claimed_by != run or (not started and load.status in ("claimed", "failed")):
         raise ClaimLostError(f"Load {load_id} ({load.object_key}) has been taken over by {load.claimed_by}.")
     return load, started
 

@@ -13,6 +13,8 @@ from marketplace.ingest.objects import GONE
 
 # CopyObject takes no more in one request (S3 user guide, "Copying objects").
 COPY_LIMIT_BYTES = 5 * 1024**3
+# What Airflow's metadata keeps of a mapped task's name (task_instance.rendered_map_index).
+NAME_LENGTH = 250
 
 
 class ArchiveObjectOperator(S3CopyObjectOperator):
@@ -25,12 +27,13 @@ class ArchiveObjectOperator(S3CopyObjectOperator):
     template_fields: Sequence[str] = ("loaded",)
 
     def __init__(self, *, bucket: str, loaded: Any, **kwargs: Any) -> None:
-        super().__init__(source_bucket_key="", dest_bucket_key="", **kwargs)
+        super().__init__(source_bucket_key="", dest_bucket_key="", map_index_template="{{ file }}", **kwargs)
         self.source_bucket_name = self.dest_bucket_name = bucket
         self.loaded = loaded
 
     def execute(self, context: Any) -> None:
         """Copy the object; raises what S3 raises."""
+        context["file"] = self.loaded["source_key"][:NAME_LENGTH]
         if self.loaded["destination_key"] is None:
             raise AirflowSkipException("Nothing is left in landing/ to be moved.")
         self.source_bucket_key = self.loaded["source_key"]
@@ -68,11 +71,12 @@ class DeleteObjectVersionOperator(S3DeleteObjectsOperator):
     template_fields: Sequence[str] = ("loaded",)
 
     def __init__(self, *, bucket: str, loaded: Any, **kwargs: Any) -> None:
-        super().__init__(bucket=bucket, keys=[], **kwargs)
+        super().__init__(bucket=bucket, keys=[], map_index_template="{{ file }}", **kwargs)
         self.loaded = loaded
 
     def execute(self, context: Any) -> None:
         """Delete the version; deleting it twice is no error. Raises RuntimeError when S3 refuses."""
+        context["file"] = self.loaded["source_key"][:NAME_LENGTH]
         version = {"Key": self.loaded["source_key"], "VersionId": self.loaded["version_id"]}
         response = self.hook.conn.delete_objects(Bucket=self.bucket, Delete={"Objects": [version]})
         if errors := response.get("Errors"):

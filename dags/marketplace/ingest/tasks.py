@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk import get_current_context, timezone
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace import assets, connections, settings
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
-
-# What Airflow's metadata keeps of a mapped task's name (task_instance.rendered_map_index).
-NAME_LENGTH = 250
+from marketplace.ingest.operators import NAME_LENGTH
 
 
 def claim(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
     """Claim landed files for a run and, if its parameters ask for it, archived ones to reload; the oldest first."""
-    if params["reload_to"] and not params["reload_from"]:
-        raise ValueError("reload_to is set, but reload_from is not: say from when files are to be reloaded.")
+    reloads = _range_to_reload(params["reload_from"], params["reload_to"])
     landed = objects.list_landed(S3Hook().conn, settings.landing_bucket())
+    limit = params["max_files"]
     with connections.store("writer", timeout)() as connection:
-        claims = ledger.claim_files(
-            connection, landed, run_id, params["max_files"], retry_failed=params["retry_failed"]
-        )
-        if params["reload_from"]:
-            claims += ledger.claim_reloads(
-                connection,
-                params["reload_from"],
-                params["reload_to"] or timezone.utcnow().isoformat(),
-                run_id,
-                params["max_files"],
-            )
-    return claims
+        # First what may be refused, so that a refusal leaves nothing claimed.
+        claims = ledger.claim_reloads(connection, *reloads, run_id, limit) if reloads else []
+        return claims + ledger.claim_files(connection, landed, run_id, limit, retry_failed=params["retry_failed"])
+
+
+def _range_to_reload(put_from: str | None, put_to: str | None) -> tuple[datetime, datetime] | None:
+    """Return the times between which reloaded files were put; None when nothing is to be reloaded.
+
+    A date is its midnight, a time without zone is UTC. Fails the task for good when the range makes no sense.
+    """
+    if not put_from:
+        if put_to:
+            raise AirflowFailException("reload_to is set, but reload_from is not: say from when to reload files.")
+        return None
+    start = _time("reload_from", put_from)
+    end = _time("reload_to", put_to) if put_to else timezone.utcnow()
+    if start >= end:
+        raise AirflowFailException(f"reload_from ({start:%F %T%z}) must be before reload_to ({end:%F %T%z}).")
+    return start, end
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise AirflowFailException(
+            f"{name} is {text!r}: it must be a date or time such as 2025-01-31 or 2025-01-31T08:00:00Z."
+        ) from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def load(claimed: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str, Any]:

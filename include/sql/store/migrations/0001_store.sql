@@ -97,12 +97,12 @@ create table ops.held_row (
     ref_dataset text not null,
     ref_value text not null,
     ref_key text not null,
-    resolved_load_id bigint references ops.load,
+    retried_load_id bigint references ops.load,
     primary key (load_id, line_no)
 );
-create index held_row_open on ops.held_row (ref_dataset, ref_value) where resolved_load_id is null;
-create index held_row_open_key on ops.held_row (ref_dataset, ref_key) where resolved_load_id is null;
-create index held_row_resolved on ops.held_row (resolved_load_id) where resolved_load_id is not null;
+create index held_row_open on ops.held_row (ref_dataset, ref_value) where retried_load_id is null;
+create index held_row_open_key on ops.held_row (ref_dataset, ref_key) where retried_load_id is null;
+create index held_row_retried on ops.held_row (retried_load_id) where retried_load_id is not null;
 comment on table ops.held_row is
 'A valid row whose reference names nothing yet, or two things: '
 'tried again when a later file brings what it names';
@@ -117,6 +117,9 @@ create table ops.issue (
 );
 create index issue_load on ops.issue (load_id, line_no);
 comment on table ops.issue is 'Something a person may want to know about a row that was accepted';
+
+comment on column ops.held_row.retried_load_id is
+'The load that tried the row again: there it was accepted or rejected, or is held anew; null while it waits';
 
 create table ops.confirmation (
     table_name text not null,

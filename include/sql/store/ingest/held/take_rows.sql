@@ -4,8 +4,8 @@ with resolvable as (
 )
 
 update ops.held_row as h
-set resolved_load_id = %(load_id)s
+set retried_load_id = %(load_id)s
 from resolvable as r
 inner join ops.load as k on r.load_id = k.load_id
-where h.load_id = r.load_id and h.line_no = r.line_no and h.resolved_load_id is null
+where h.load_id = r.load_id and h.line_no = r.line_no and h.retried_load_id is null
     and k.file_load_id = %(file_load_id)s and k.header = %(header)s;

@@ -47,6 +47,11 @@ where k.kind = 'file' and k.object_key = l.object_key and k.version_id = l.versi
         or (k.status = 'failed' and %(retry_failed)s)
     );
 
+-- A reload whose run has died is nobody's: a person asks for it again.
+update ops.load as k
+set status = 'failed', reason = 'its run died before it was loaded'
+where k.kind = 'reload' and k.status = 'claimed' and k.lease_until < clock_timestamp();
+
 with free as (
     select k.load_id
     from ops.load as k

@@ -9,7 +9,7 @@ select
     %(run)s, clock_timestamp() + make_interval(secs => %(lease_s)s)
 from ops.load as k
 where k.kind = 'file' and k.status = 'done' and k.archive_key is not null
-    and k.put_at >= %(put_from)s::timestamptz and k.put_at < %(put_to)s::timestamptz
+    and k.put_at >= %(put_from)s and k.put_at < %(put_to)s
     and not exists (
         select 1 from ops.load as r
         where r.kind = 'reload' and r.claimed_by = %(run)s

@@ -2,4 +2,4 @@
 select h.load_id, h.line_no
 from ops.held_row as h
 inner join store.transaction as t on h.ref_value = t.transaction_id
-where h.resolved_load_id is null and h.ref_dataset = 'transaction'
+where h.retried_load_id is null and h.ref_dataset = 'transaction'
