@@ -31,7 +31,7 @@ logs: bootstrap ## the end of a part's log: make logs PART=airflow-scheduler
 	@$(LOCAL) logs $(PART)
 
 upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv b.csv" [DATASET=game]
-	@$(LOCAL) upload $(if $(DATASET),--dataset "$(DATASET)") $(FILES)
+	@$(LOCAL) upload $(if $(DATASET),--dataset="$(DATASET)") -- $(FILES)
 
 reset: bootstrap ## stop the platform and delete its data
 	@$(LOCAL) reset

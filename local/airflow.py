@@ -7,7 +7,9 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from importlib import metadata
 from typing import Any
 
@@ -122,6 +124,10 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
     }
 
 
+class NoAnswerError(LocalError):
+    """Airflow's API server cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Api:
     """The REST API of a running Airflow. It asks for no login, being on the loopback interface only."""
@@ -141,20 +147,26 @@ class Api:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise LocalError(f"Airflow answered {error.code} to {method} {path}: {error.read().decode()}") from None
+        except OSError as error:
+            raise NoAnswerError(f"Airflow does not answer to {method} {self.url}{path}: {error}") from None
 
-    def health(self) -> dict[str, str]:
-        """Return the status of each part by the names of HEALTH; empty when nothing answers."""
+    def health(self, started: Mapping[str, float]) -> dict[str, str]:
+        """Return the status of each part by the names of HEALTH; empty when nothing answers.
+
+        `started` has the time of each part's start. A heartbeat from before it is that of a predecessor, by which
+        Airflow calls a part healthy for half a minute after it was killed.
+        """
         try:
             with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
                 parts = json.load(answer)
         except (urllib.error.URLError, OSError):
             return {}
-        return {name: str(part["status"]) for name, part in parts.items()}
-
-    def healthy(self) -> bool:
-        """Tell whether all of Airflow's parts and its database are well."""
-        health = self.health()
-        return all(health.get(name) == "healthy" for name in HEALTH.values())
+        health = {}
+        for name, part in parts.items():
+            heartbeat = part.get(f"latest_{name}_heartbeat")
+            is_old = bool(heartbeat) and datetime.fromisoformat(heartbeat).timestamp() < started.get(name, 0.0)
+            health[name] = "starting" if is_old else str(part["status"] or "unknown")
+        return health
 
     def dags(self) -> dict[str, bool]:
         """Return the DAGs that Airflow has parsed: id → paused."""

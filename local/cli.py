@@ -16,7 +16,7 @@ from local import aws, emulator, envfile, ports
 from local.errors import LocalError
 from local.layout import Layout
 from local.platform import Platform
-from local.supervisor import last_lines
+from local.supervisor import last_lines, leftovers
 
 # Without a terminal, as in a log, lines are as long as they need to be.
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
@@ -59,7 +59,13 @@ def status(platform: Platform) -> int:
     """Print each part with its health and address; return 1 unless all are well."""
     statuses = platform.statuses()
     if not statuses:
-        console.print("The platform is not running: make up")
+        orphans = leftovers(platform.layout)
+        if orphans:
+            log = platform.layout.log_file("supervisord")
+            console.print(f"The supervisor was killed; {len(orphans)} processes still run: make up")
+            console.print(f"The last lines of {log}:\n{escape(last_lines(log))}")
+        else:
+            console.print("The platform is not running: make up")
         return 1
     addresses = {
         "postgres": f"{ports.HOST}:{platform.state.ports['postgres']}",
@@ -67,13 +73,14 @@ def status(platform: Platform) -> int:
         "airflow-api-server": platform.api.url,
     }
     health = platform.health()
-    console.print(f"[bold]{'part':22}{'state':10} {'pid':>8}  {'since':9} address[/bold]")
+    width = max(10, *map(len, health.values()))
+    console.print(f"[bold]{'part':22}{'state':{width}} {'pid':>8}  {'since':9} address[/bold]")
     for part in statuses.values():
         word = health[part.name]
         color = "green" if word == "healthy" else "red"
         since = datetime.fromtimestamp(part.since, UTC).astimezone().strftime("%H:%M:%S") if part.pid else ""
         pid = str(part.pid) if part.pid else ""
-        line = f"{part.name:22}[{color}]{escape(word):10}[/{color}] {pid:>8}  {since:9}"
+        line = f"{part.name:22}[{color}]{escape(word):{width}}[/{color}] {pid:>8}  {since:9}"
         console.print(f"{line} {addresses.get(part.name, '')}".rstrip())
     down = [part.name for part in statuses.values() if part.crashed]
     for name in down:

@@ -38,7 +38,7 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
         "STATE_DIR": str(_service_state(layout)),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(_objects(layout)),
-        "LOG_LEVEL": "WARNING",
+        "LOG_LEVEL": "ERROR",  # as warnings, each start has one about KMS, and the log's last lines would be only these
         # Nothing but the emulator itself: it must look for no container runtime.
         "DOCKER_HOST": f"unix://{layout.emulator / 'no-docker.sock'}",
     }

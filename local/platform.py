@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
-from local import airflow, aws, emulator, envfile, ports, postgres
+from local import airflow, aws, emulator, envfile, interruption, ports, postgres
 from local import state as states
 from local.errors import LocalError
 from local.layout import Layout, tool
-from local.supervisor import PartDownError, Program, Status, Supervisor, end_orphans, last_lines
+from local.supervisor import DOWN, PartDownError, Program, Status, Supervisor, end_orphans, last_lines, silent
 
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
@@ -30,10 +30,8 @@ PORTS = {
     "emulator": "emulator",
     "airflow-api-server": "airflow",
 }  # part → port's name
-
-
-def _silent(_text: str) -> None:
-    """Say nothing: the default of `Platform`."""
+# By then a running emulator listens, if it ever will.
+EMULATOR_SECONDS = 10.0
 
 
 class Platform:
@@ -46,11 +44,11 @@ class Platform:
         with_airflow: bool = True,
         durable: bool = True,
         preferred_ports: dict[str, int] | None = None,
-        say: Callable[[str], None] = _silent,
+        say: Callable[[str], None] = silent,
     ) -> None:
         self.layout = layout
         self.state = states.load(layout)
-        self.supervisor = Supervisor(layout)
+        self.supervisor = Supervisor(layout, say)
         self._with_airflow = with_airflow
         self._durable = durable
         self._preferred = preferred_ports or ports.PREFERRED
@@ -86,10 +84,13 @@ class Platform:
 
     def up(self) -> None:
         """Start what is not running, deploy what is not deployed, and wait until all is well. Idempotent."""
+        if not self.layout.run.exists():
+            # Somebody deleted .local under a running platform, whose parts must not write into the new one.
+            end_orphans(self.layout, self._say)
         self.layout.create()
         with self._alone():
             self.state = states.load(self.layout)
-            end_orphans(self.layout)
+            end_orphans(self.layout, self._say)
             for attempt in range(1, PORT_ATTEMPTS + 1):
                 try:
                     self._bring_up()
@@ -99,15 +100,23 @@ class Platform:
                     if lost is None or attempt == PORT_ATTEMPTS:
                         raise
                     self._say(f"Another process took the port of {lost} while it started: once more, with another")
+                    self.supervisor.stop(lost)
 
     def _bring_up(self) -> None:
         self._choose_ports()
         self._start_supervisor()
+        interruption.INTERRUPTED.clear()
         with ThreadPoolExecutor() as pool:
             database = pool.submit(self._start_database)
             cloud = pool.submit(self._start_emulator)
-            database.result()
-            cloud.result()
+            try:
+                database.result()
+                cloud.result()
+            except KeyboardInterrupt:
+                # The pool's end waits for both: they look at this between their steps.
+                self._say("Interrupted: ending what was begun")
+                interruption.INTERRUPTED.set()
+                raise
         envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
         if self._with_airflow:
             self._start_airflow()
@@ -138,7 +147,9 @@ class Platform:
 
     def _choose_ports(self) -> None:
         """Keep the ports of what runs; find free ones for the rest, and say so when they differ."""
-        running = {name for name, status in self.supervisor.statuses().items() if status.state == "RUNNING"}
+        statuses = self.supervisor.statuses()
+        # A part that starts or stops holds its port as well.
+        running = {name for name, status in statuses.items() if status.state not in DOWN}
         before = dict(self.state.ports)
         for part, name in PORTS.items():
             if part in running or (name == "airflow" and not self._with_airflow):
@@ -150,6 +161,8 @@ class Platform:
                 self._say(f"Port {wanted} is taken: {part} listens on {port}")
             self.state.ports[name] = port
         if running and before != self.state.ports:
+            for part in statuses:
+                self._name_crash(part)
             # The other parts were told the former port.
             self.supervisor.shut_down()
         states.save(self.layout, self.state)
@@ -169,11 +182,13 @@ class Platform:
 
     def _start(self, part: str) -> bool:
         """Start a part unless it runs, and say whether it had crashed."""
-        crashed = self.supervisor.statuses()[part].crashed
-        if crashed:
+        self._name_crash(part)
+        return self.supervisor.start(part)
+
+    def _name_crash(self, part: str) -> None:
+        if self.supervisor.statuses()[part].crashed:
             log = self.layout.log_file(part)
             self._say(f"{part} was down. The last lines of {log}:\n{last_lines(log)}")
-        return self.supervisor.start(part)
 
     def _start_database(self) -> None:
         if self.supervisor.statuses()["postgres"].state != "RUNNING":
@@ -187,6 +202,8 @@ class Platform:
             self._migrate_airflow()
 
     def _start_emulator(self) -> None:
+        if self._is_deaf_emulator():
+            self.supervisor.stop("emulator")
         self._start("emulator")
         self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
         pid = self.supervisor.statuses()["emulator"].pid
@@ -199,6 +216,12 @@ class Platform:
             self.state.stacks_digest = digest
             states.save(self.layout, self.state)
         self._say(f"AWS emulator on port {self.state.ports['emulator']}")
+
+    def _is_deaf_emulator(self) -> bool:
+        """Tell whether the emulator runs for a while and does not listen where it ought to."""
+        status = self.supervisor.statuses()["emulator"]
+        late = time.time() > status.since + EMULATOR_SECONDS
+        return status.state == "RUNNING" and late and not ports.listens(status.pid, self.state.ports["emulator"])
 
     def _deploy_stacks(self, absent: list[str]) -> None:
         """Deploy, from scratch when something is `absent`, and have the emulator write its state to disk."""
@@ -242,12 +265,11 @@ class Platform:
         self._say("Airflow's metadata database: migrating (about 15 s, once)")
         log = self.layout.log_file("airflow-migrate")
         with log.open("w") as output:
-            migrated = subprocess.run(
+            migrated = interruption.run(
                 [tool("airflow", "airflow"), "db", "migrate"],
                 env=aws.cleaned(os.environ) | airflow.database(self.layout, self.state),
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                check=False,
             )
         if migrated.returncode != 0:
             raise LocalError(f"`airflow db migrate` failed. The last lines of {log}:\n{last_lines(log)}")
@@ -271,7 +293,14 @@ class Platform:
     def _airflow_answers(self) -> bool:
         """Tell whether Airflow is well, and it is ours that answers: another platform's may have the port."""
         pid = self.supervisor.statuses()["airflow-api-server"].pid
-        return ports.listens(pid, self.state.ports["airflow"]) and self.api.healthy()
+        if not ports.listens(pid, self.state.ports["airflow"]):
+            return False
+        health = self._airflow_health()
+        return all(health.get(name) == "healthy" for name in airflow.HEALTH.values())
+
+    def _airflow_health(self) -> dict[str, str]:
+        statuses = self.supervisor.statuses()
+        return self.api.health({name: statuses[part].since for part, name in airflow.HEALTH.items()})
 
     def _wait_healthy(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
@@ -324,10 +353,12 @@ class Platform:
     def down(self) -> None:
         """Stop everything. Data stays."""
         if not self.layout.state.exists():
+            # Somebody deleted .local; its processes may run all the same.
+            end_orphans(self.layout, self._say)
             return
         with self._alone():
             self.supervisor.shut_down()
-            if self.layout.socket.parent != self.layout.run:
+            if self.layout.socket.parent != self.layout.run and self.layout.socket.parent.exists():
                 shutil.rmtree(self.layout.socket.parent)
 
     def reset(self) -> None:
@@ -359,8 +390,10 @@ class Platform:
             elif absent := emulator.missing(self.state):
                 health["emulator"] = f"lacks {', '.join(absent)}"
         if self._with_airflow:
-            reported = self.api.health()
+            reported = self._airflow_health()
             for part, name in airflow.HEALTH.items():
-                if health[part] == "healthy" and reported.get(name) != "healthy":
-                    health[part] = reported.get(name) or "does not answer"
+                if health[part] == "healthy":
+                    # Only the API server can be asked, about the others too.
+                    silence = "does not answer" if part == "airflow-api-server" else "unknown"
+                    health[part] = reported.get(name, silence)
         return health

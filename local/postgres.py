@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from local import pgbin
+from local import interruption, pgbin
 from local.errors import LocalError
 from local.layout import REPO, Layout
 from local.ports import HOST
@@ -95,7 +95,7 @@ def create(layout: Layout, state: State) -> None:
         if user:
             shutil.chown(home, user, user)
             shutil.chown(password_file.name, user, user)
-        made = subprocess.run(
+        made = interruption.run(
             [
                 pgbin.find() / "initdb",
                 "--pgdata",
@@ -118,9 +118,8 @@ def create(layout: Layout, state: State) -> None:
             group=user or None,
             extra_groups=[] if user else None,
             cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     if made.returncode != 0:
         raise LocalError(f"PostgreSQL's data directory {data} could not be made:\n{made.stderr}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from local import aws, envfile
+from local import aws, envfile, interruption
 from local.errors import LocalError
 from local.layout import REPO, Layout
 
@@ -26,6 +27,13 @@ DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
 LAST = "postgres"  # the part that is stopped last
 LOG_LINES = 8
 LINE_WIDTH = 200  # what a log line is cut to when it is shown
+PATIENCE = 15.0  # seconds that a process has to end before it is killed
+# Airflow's workers do not heed SIGTERM once their scheduler is gone.
+WORKER_NAME, WORKER_PATIENCE = "airflow worker", 3.0
+
+
+def silent(_text: str) -> None:
+    """Say nothing: the default of what reports progress."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,9 @@ class PartDownError(LocalError):
 class Supervisor:
     """Speaks to the supervisord of one platform."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, say: Callable[[str], None] = silent) -> None:
         self._layout = layout
+        self._say = say
 
     def _call(self, method: str, *arguments: Any) -> Any:
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self._layout.socket}")
@@ -141,7 +150,7 @@ class Supervisor:
             if path.read_text() == text:
                 return
             self.shut_down()
-        end_orphans(self._layout)
+        end_orphans(self._layout, self._say)
         envfile.write_private(path, text)
         environment = aws.cleaned(os.environ) | {MARKER: str(self._layout.state), "PYTHONUNBUFFERED": "1"}
         # setproctitle would overwrite the environment that the marker is read from.
@@ -176,16 +185,24 @@ class Supervisor:
 
     def start(self, part: str) -> bool:
         """Start a part unless it runs; return whether it had to be started."""
-        status = self.statuses()[part]
-        if status.state not in DOWN:
+        if self._settled(part) not in DOWN:
             return False
         self._call("startProcess", part, False)
         return True
 
     def stop(self, part: str) -> None:
         """Stop a part and wait until it has ended."""
-        if self.statuses()[part].state not in DOWN:
+        if self._settled(part) not in DOWN:
             self._call("stopProcess", part, True)
+
+    def _settled(self, part: str) -> str:
+        """Return a part's state. One that was told to stop, as before a Ctrl-C, is waited for first."""
+        wait_until(
+            lambda: self.statuses()[part].state != "STOPPING",
+            60,
+            lambda: str(PartDownError(self._layout, part, "does not stop")),
+        )
+        return self.statuses()[part].state
 
     def wait(self, part: str, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until `ready`; raise PartDownError when the part goes down first or takes too long."""
@@ -209,7 +226,8 @@ class Supervisor:
             # All at once, but the database last: Airflow's parts write to it when they end.
             parts = [name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN]
             for part in parts:
-                self._call("stopProcess", part, False)
+                if self.statuses()[part].state not in DOWN | {"STOPPING"}:
+                    self._call("stopProcess", part, False)
             wait_until(
                 lambda: all(self.statuses()[part].state in DOWN for part in parts),
                 60,
@@ -220,13 +238,14 @@ class Supervisor:
             for process in alive:
                 _kill(process)
             psutil.wait_procs(alive, timeout=10)
-        end_orphans(self._layout)
+        end_orphans(self._layout, self._say)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, message: Callable[[], str]) -> None:
     """Return as soon as `condition` holds; raise LocalError with `message` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
+        interruption.check()
         if time.monotonic() > deadline:
             raise LocalError(message())
         time.sleep(0.1)
@@ -257,33 +276,74 @@ def _session(layout: Layout) -> int:
         return int(pid)  # no process gets this number while one of the session lives
 
 
+def _is_marked(process: psutil.Process, layout: Layout) -> bool:
+    try:
+        return bool(process.environ().get(MARKER) == str(layout.state))
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False  # Airflow's workers hide their environment from all but root: see `leftovers`
+
+
+def _session_of(process: psutil.Process) -> int:
+    """Return the session of a process, 0 when it has ended or the session is another container's."""
+    try:
+        return os.getsid(process.pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def leftovers(layout: Layout) -> list[psutil.Process]:
-    """Return the processes that carry this platform's marker, whoever their parent is by now."""
-    session = _session(layout)
-    found = []
-    for process in psutil.process_iter():
-        try:
-            # Airflow's workers hide their environment from all but root.
-            ours = bool(session) and os.getsid(process.pid) == session
-            if ours or (process.environ().get(MARKER) == str(layout.state) and process.pid != psutil.Process().pid):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError):
-            continue
-    return found
+    """Return the processes of this platform, whoever their parent is by now.
+
+    They are those that carry its marker, their descendants, and the whole sessions that are theirs.
+    """
+    everyone = {process.pid: process for process in psutil.process_iter()}
+    marked = {pid for pid, process in everyone.items() if _is_marked(process, layout)}
+    # A session is the platform's when the process that opened it is, or has ended: never that of a person's shell.
+    sessions = {_session_of(everyone[pid]) for pid in marked}
+    ours = {session for session in sessions if session in marked or session not in everyone} | {_session(layout)}
+    ours -= {0, os.getsid(0)}
+    found = {process for pid, process in everyone.items() if pid in marked or _session_of(process) in ours}
+    for process in list(found):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.update(process.children(recursive=True))
+    return sorted(
+        (process for process in found if process.pid != os.getpid() and _lives(process)), key=lambda found: found.pid
+    )
 
 
-def end_orphans(layout: Layout) -> None:
+def _orphans(layout: Layout) -> set[psutil.Process]:
+    """Return the leftovers that no supervisord of ours looks after."""
+    found = leftovers(layout)  # first: what a part forks after this is in the family and not in here
+    return set(found) - set(_family(layout))
+
+
+def end_orphans(layout: Layout, say: Callable[[str], None] = silent) -> None:
     """End what a killed part or supervisord left behind, PostgreSQL by its own fast shutdown."""
-    family = set(_family(layout))
-    processes = [process for process in leftovers(layout) if process not in family]
-    for process in processes:
-        try:
-            process.send_signal(2 if process.name() == "postgres" else 15)
-        except psutil.NoSuchProcess:
-            continue
-    _gone, alive = psutil.wait_procs(processes, timeout=15)
-    for process in alive:
-        _kill(process)
-    _gone, alive = psutil.wait_procs(alive, timeout=10)
-    if alive:
-        raise LocalError(f"These processes do not end: {', '.join(str(process.pid) for process in alive)}")
+    known = _orphans(layout)
+    if known:
+        say(f"Ending {len(known)} process{'es' if len(known) > 1 else ''} that a killed part left")
+    told: dict[psutil.Process, float] = {}
+    deadline = time.monotonic() + PATIENCE + 10
+    # Once found, a process counts until it has ended: its parent, by which it was found, may end first.
+    while alive := [process for process in known if _lives(process)]:
+        if time.monotonic() > deadline:
+            raise LocalError(f"These processes do not end: {', '.join(str(process.pid) for process in alive)}")
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                name = process.name()
+                if process not in told:
+                    told[process] = time.monotonic()
+                    process.send_signal(signal.SIGINT if name == "postgres" else signal.SIGTERM)
+                patience = WORKER_PATIENCE if name.startswith(WORKER_NAME) else PATIENCE
+                if time.monotonic() > told[process] + patience:
+                    process.kill()
+        psutil.wait_procs(alive, timeout=0.3)
+        known |= _orphans(layout)
+    psutil.wait_procs(known, timeout=2)  # what has ended is still listed until init has taken note

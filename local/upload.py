@@ -23,17 +23,16 @@ class Uploaded:
 def choose_dataset(path: Path, dataset: str = "") -> str:
     """Return `dataset` when one is named, else the one whose columns the file's header has.
 
-    Raises LocalError when there is no such file, no such dataset, or no dataset with such a header.
+    Raises LocalError when the file cannot be read, or there is no such dataset or none with such a header.
     """
     contracts = load_contracts()
     if dataset and dataset not in contracts:
         raise LocalError(f"There is no dataset {dataset}: the datasets are {', '.join(contracts)}.")
-    if not path.is_file():
-        raise LocalError(f"{path} is not a file.")
+    header = read_header(path)
     if dataset:
         return dataset
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        header = next(csv.reader(file), [])
+    if path.stat().st_size == 0:
+        raise LocalError(f"{path} is empty: it has no header that tells its dataset.")
     try:
         return dataset_for_header(header)
     except HeaderError as error:
@@ -42,6 +41,19 @@ def choose_dataset(path: Path, dataset: str = "") -> str:
             f"{path}: {error}\nThe headers are, in any order of columns:\n{headers}\n"
             "To upload the file all the same, name its dataset: make upload FILES=… DATASET=…"
         ) from None
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the first line's fields; raise LocalError when the file cannot be read."""
+    try:
+        if not path.is_file():
+            raise LocalError(f"{path} is not a file.")
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return next(csv.reader(file), [])
+    except OSError as error:
+        raise LocalError(f"{path} cannot be read: {error.strerror}.") from None
+    except csv.Error as error:
+        raise LocalError(f"{path} is not a CSV file: {error}.") from None
 
 
 def upload(s3: Any, bucket: str, path: Path, dataset: str) -> Uploaded:

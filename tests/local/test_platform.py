@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import fcntl
+import io
+import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from local import emulator, ports, postgres, state
+from local import airflow, cli, demo, emulator, interruption, ports, postgres, state
 from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.platform import Platform
@@ -197,6 +205,119 @@ def test_the_children_of_a_killed_part_are_ended_by_the_next_up(running: tuple[P
     platform.up()
     assert not child.is_running()
     assert {name: status.pid for name, status in platform.statuses().items()} == before
+
+
+def test_a_worker_that_does_not_heed_its_end_is_found_by_its_session_and_killed_soon(
+    running: tuple[Platform, list[str]],
+):
+    platform, said = running
+    deaf = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    hidden = f"import os, sys; os.execve(sys.executable, ['airflow worker', '-c', {deaf!r}], {{}})"
+    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {hidden!r}]).wait()"
+    environment = dict(os.environ) | {MARKER: str(platform.layout.state)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, start_new_session=True
+    ) as parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == b"1\n"
+        members = [process for process in leftovers(platform.layout) if os.getsid(process.pid) == parent.pid]
+        assert len(members) == 2
+        platform.up()
+        assert not [process for process in members if process.is_running() and process.status() != "zombie"]
+    assert "Ending 2 processes that a killed part left" in said
+
+
+def test_status_says_that_the_supervisor_was_killed(
+    running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch
+):
+    platform, _said = running
+    printed: list[str] = []
+    os.kill(int((platform.layout.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    wait_until(lambda: platform.statuses() == {}, 10, lambda: "the supervisor still answers")
+    monkeypatch.setattr(cli.console, "print", printed.append)
+    assert cli.status(platform) == 1
+    assert re.fullmatch(r"The supervisor was killed; \d+ processes still run: make up", printed[0])
+    assert "supervisord.log" in printed[1]
+
+
+def test_down_ends_a_platform_whose_directory_was_deleted(directory: Path):
+    platform, said = new_platform(directory)
+    platform.up()
+    shutil.rmtree(platform.layout.state)
+    platform.down()
+    assert leftovers(platform.layout) == []
+    assert [port for port in platform.state.ports.values() if not ports.is_free(port)] == []
+    assert any(line.startswith("Ending ") for line in said)
+
+
+def test_a_part_that_still_starts_keeps_its_port(running: tuple[Platform, list[str]]):
+    platform, said = running
+    platform.supervisor.stop("emulator")
+    platform.supervisor.start("emulator")
+    wait_until(lambda: not ports.is_free(platform.state.ports["emulator"]), 10, lambda: "nothing listens")
+    before = dict(platform.state.ports)
+    starting = {name: replace(status, state="STARTING") for name, status in platform.statuses().items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platform.supervisor, "statuses", lambda: starting)
+        platform._choose_ports()
+    assert platform.state.ports == before
+    assert said == []
+
+
+def test_a_part_that_still_stops_is_started_after_it(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    platform.supervisor._call("stopProcess", "emulator", False)
+    platform.up()
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_an_emulator_on_another_port_is_restarted(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    former = platform.statuses()["emulator"].pid
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("local.platform.EMULATOR_SECONDS", 0.0)
+        with socket.create_server((ports.HOST, 0)) as probe:
+            free = probe.getsockname()[1]
+        platform.state.ports["emulator"] = free
+        state.save(platform.layout, platform.state)
+        platform.up()
+    assert platform.statuses()["emulator"].pid != former
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_ctrl_c_ends_a_command_and_the_waiting(tmp_path: Path):
+    log = tmp_path / "log"
+    interruption.INTERRUPTED.set()
+    try:
+        began = time.monotonic()
+        with log.open("w") as output, pytest.raises(interruption.InterruptedWorkError):
+            interruption.run(["sleep", "60"], stdout=output)
+        with pytest.raises(interruption.InterruptedWorkError):
+            wait_until(lambda: False, 60, lambda: "")
+        assert time.monotonic() - began < 10
+    finally:
+        interruption.INTERRUPTED.clear()
+
+
+def test_a_heartbeat_from_before_the_start_is_a_predecessors(monkeypatch: pytest.MonkeyPatch):
+    answer = {
+        "metadatabase": {"status": "healthy"},
+        "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": "2026-01-01T00:00:10+00:00"},
+        "triggerer": {"status": None, "latest_triggerer_heartbeat": None},
+    }
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_a, **_o: io.StringIO(json.dumps(answer)))
+    start = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    api = airflow.Api("http://127.0.0.1:1")
+    health = api.health({"scheduler": start})
+    assert health == {"metadatabase": "healthy", "scheduler": "healthy", "triggerer": "unknown"}
+    assert api.health({"scheduler": start + 11})["scheduler"] == "starting"
+
+
+def test_a_demo_that_loses_a_part_names_it(running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch):
+    platform, _said = running
+    monkeypatch.setattr(platform, "up", lambda: kill(platform, "postgres"))
+    with pytest.raises(PartDownError, match="postgres is down"):
+        demo.run(platform, cli.console, cli.Clock())
 
 
 def test_a_taken_port_moves_the_part_and_what_depends_on_it(directory: Path):

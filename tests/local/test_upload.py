@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import uuid
 from pathlib import Path
 
@@ -50,6 +51,30 @@ def test_a_dataset_that_does_not_exist_is_refused(tmp_path: Path):
 def test_a_file_that_does_not_exist_is_named(tmp_path: Path):
     with pytest.raises(LocalError, match=r"missing\.csv is not a file"):
         upload.choose_dataset(tmp_path / "missing.csv", "game")
+
+
+def test_an_empty_file_is_said_to_be_empty(tmp_path: Path):
+    with pytest.raises(LocalError, match=r"none\.csv is empty"):
+        upload.choose_dataset(written(tmp_path / "none.csv", ""))
+
+
+@pytest.mark.parametrize("dataset", ["", "publisher"])
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str
+):
+    path = written(tmp_path / "closed.csv", PUBLISHERS)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(upload.csv, "reader", refuse)  # root may read a file of any mode
+    with pytest.raises(LocalError, match=r"closed\.csv cannot be read: Permission denied"):
+        upload.choose_dataset(path, dataset)
+
+
+def test_a_file_name_may_start_with_a_dash():
+    options = cli.parse(["upload", "--dataset=game", "--", "-odd.csv", "my file.csv"])
+    assert (options.dataset, options.files) == ("game", ["-odd.csv", "my file.csv"])
 
 
 def test_files_with_odd_names_land_under_their_dataset(platform: Platform, tmp_path: Path):
