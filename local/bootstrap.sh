@@ -165,8 +165,7 @@ main() {
         install_postgis # apt takes one installation at a time, and python3-venv is the next
     fi
 
-    uv=$(command -v uv || true)
-    if [ -z "$uv" ] || ! "$uv" --version >/dev/null 2>&1; then
+    if ! uv=$(command -v uv) || ! "$uv" --version >/dev/null 2>&1; then
         uv=.local/tools/bin/uv
         [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" = "$UV_VERSION" ] || install_uv "$python"
     fi
