@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 from local import airflow, aws, emulator, envfile, interruption, ports, postgres
@@ -103,6 +103,14 @@ class Platform:
                     self.supervisor.stop(lost)
 
     def _bring_up(self) -> None:
+        starts = any(status.state != "RUNNING" for status in self.statuses().values()) or not self.statuses()
+        with ports.turn(self._say) if starts else nullcontext():
+            self._start_parts()
+        if self._with_airflow:
+            self._migrate_store()
+            self._unpause()
+
+    def _start_parts(self) -> None:
         self._choose_ports()
         self._start_supervisor()
         interruption.INTERRUPTED.clear()
@@ -284,8 +292,6 @@ class Platform:
                 self.supervisor.wait(part, partial(self._runs, part), 30)
             self._wait_healthy()
         self._say(f"Airflow on {self.api.url}")
-        self._migrate_store()
-        self._unpause()
 
     def _runs(self, part: str) -> bool:
         return self.supervisor.statuses()[part].state == "RUNNING"

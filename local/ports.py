@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Set
+import time
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 
 import psutil
 
@@ -12,6 +14,8 @@ from local.errors import LocalError
 HOST = "127.0.0.1"
 PREFERRED = {"postgres": 15432, "emulator": 14566, "airflow": 8080}
 SEARCHED = 200
+TURN = 15431  # whoever has bound this port is the one that chooses ports
+TURN_SECONDS = 90
 
 
 def is_free(port: int) -> bool:
@@ -31,6 +35,29 @@ def choose(preferred: int, taken: Set[int] = frozenset()) -> int:
         if port not in taken and is_free(port):
             return port
     raise LocalError(f"No free port from {preferred} to {preferred + SEARCHED - 1}: end what listens there.")
+
+
+@contextmanager
+def turn(say: Callable[[str], None]) -> Iterator[None]:
+    """Keep the other platforms of this machine, whoever runs them, from choosing ports until ours are in use.
+
+    A port is chosen some time before its server binds it. The kernel gives the turn back when this process ends. When
+    it is not to be had for 90 s (a foreign server may sit on it), ports are chosen all the same: a port that is lost
+    then is noticed later.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
+        deadline = time.monotonic() + TURN_SECONDS
+        waiting = False
+        while time.monotonic() < deadline:
+            try:
+                held.bind((HOST, TURN))
+                break
+            except OSError:
+                if not waiting:
+                    say("Another platform on this machine is starting: waiting until it has its ports")
+                waiting = True
+                time.sleep(0.2)
+        yield
 
 
 def listens(pid: int, port: int) -> bool:
