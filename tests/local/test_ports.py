@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -49,3 +50,37 @@ def test_no_free_port_is_said_with_the_range(monkeypatch: pytest.MonkeyPatch):
 def test_the_server_of_a_port_is_known_by_its_process(taken: int):
     assert ports.listens(os.getpid(), taken)
     assert not ports.listens(os.getppid(), ports.choose(taken))
+
+
+def test_one_platform_at_a_time_chooses_ports(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ports, "TURN", ports.choose(45431))
+    said: list[str] = []
+    first_has_ended = threading.Event()
+    second_began = threading.Event()
+    ended_before_second: list[bool] = []
+
+    def second() -> None:
+        def say(text: str) -> None:
+            said.append(text)
+            second_began.set()
+
+        with ports.turn(say):
+            ended_before_second.append(first_has_ended.is_set())
+
+    waits = threading.Thread(target=second)
+    with ports.turn(said.append):
+        waits.start()
+        assert second_began.wait(10)
+        first_has_ended.set()
+    waits.join(10)
+    assert said == ["Another platform on this machine is starting: waiting until it has its ports"]
+    assert ended_before_second == [True]
+
+
+def test_a_turn_that_is_not_to_be_had_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch):
+    with socket.create_server((ports.HOST, 0)) as foreign:
+        monkeypatch.setattr(ports, "TURN", foreign.getsockname()[1])
+        monkeypatch.setattr(ports, "TURN_SECONDS", 0.5)
+        said: list[str] = []
+        with ports.turn(said.append):
+            assert len(said) == 1
