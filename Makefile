@@ -1,8 +1,9 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs upload reset test lint docs lock screenshots bootstrap
+.PHONY: help demo up down status logs upload reset test lint hooks docs lock screenshots bootstrap
 
 PYTHON := .venv/airflow/bin/python
+PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
 LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
 
 # For the uv that a test calls: no Python from elsewhere, and the certificates that the system trusts.
@@ -39,12 +40,11 @@ reset: bootstrap ## stop the platform and delete its data
 test: bootstrap ## all tests, on a platform of their own in a temporary directory
 	@$(PYTHON) -m pytest
 
-lint: bootstrap ## style, types, SQL and CloudFormation templates
-	@.venv/airflow/bin/ruff check .
-	@.venv/airflow/bin/ruff format --check .
-	@$(PYTHON) -m mypy
-	@.venv/airflow/bin/sqlfluff lint include/sql
-	@.venv/airflow/bin/cfn-lint infra/templates/*.yaml
+lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-commit-config.yaml on all files
+	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(PRE_COMMIT) run --files
+
+hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
+	@$(PRE_COMMIT) install
 
 docs: bootstrap ## write docs/data-sources.md from the contracts, docs/erd.md from the running platform's store
 	@PYTHONPATH=dags $(PYTHON) scripts/data_sources.py
