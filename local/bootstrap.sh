@@ -87,19 +87,28 @@ install_packages() {
     as_root apt-get -q install -y --no-install-recommends "$@"
 }
 
+# Prints all Debian packages that are missing, so that whoever must ask an administrator asks once.
+missing_packages() {
+    .venv/python -m local.pgbin >/dev/null 2>&1 || printf 'postgresql postgresql-postgis '
+    command -v uv >/dev/null || [ -x .local/tools/bin/uv ] ||
+        .venv/python -c 'import sys
+try: import ensurepip
+except ImportError: print("python%d.%d-venv" % sys.version_info[:2])'
+}
+
 # ensure_packages NAME...: apt where it may be used, else says exactly what to type.
 ensure_packages() {
-    local wanted=$* by_hand=$*
-    [ "$wanted" != postgis ] || by_hand="postgresql postgresql-postgis"
+    local wanted=$* by_hand
+    by_hand=$(missing_packages | xargs)
     if [ "$(uname)" = Darwin ]; then
         [ "$wanted" = postgis ] || fail "Python cannot make virtual environments: brew install python@3.12"
         command -v brew >/dev/null || fail "PostgreSQL with PostGIS is missing. Install Homebrew, then: brew install postgresql@17 postgis"
         say "PostgreSQL and PostGIS: brew install (macOS is not tested)"
         step postgis "brew install postgresql@17 postgis" brew install postgresql@17 postgis
     elif ! command -v apt-get >/dev/null; then
-        fail "$by_hand is missing and there is no apt-get here. Install it with this system's package manager."
+        fail "These are missing, and there is no apt-get here: $by_hand. Install them with this system's package manager."
     elif ! may_be_root; then
-        fail "$by_hand is missing, and installing it needs root. Type:
+        fail "Packages are missing, and installing them needs root. Type:
     sudo apt-get update && sudo apt-get install -y --no-install-recommends $by_hand
 then run the same make target again."
     else
