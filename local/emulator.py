@@ -45,8 +45,11 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
 
 
 def command() -> list[str]:
-    """Return the emulator's command line."""
-    return [str(tool("emulator", "ministack"))]
+    """Return the emulator's command line: its own program, with the types that local/resource_types.py adds.
+
+    -P keeps this directory off the module path: it has a platform.py, and so has the standard library.
+    """
+    return [str(tool("emulator", "python")), "-P", str(REPO / "local" / "resource_types.py")]
 
 
 def _service_state(layout: Layout) -> Path:

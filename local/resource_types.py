@@ -1,0 +1,426 @@
+"""The AWS emulator, with the CloudFormation resource types that it lacks.
+
+Runs in the emulator's own Python environment, in place of its program `ministack`. The types below go through the
+emulator's own EC2 API, so what a stack makes is there for every client, and gone when the stack is. They refuse what
+AWS refuses and the emulator does not notice, and every property that they would have to drop.
+
+Each create, update and delete is a line of resource-types.jsonl in the emulator's state directory: what is in there
+was done here and not by the emulator. Properties are written as they are; none of these types has a secret among them.
+
+A type for which the emulator has no service is one more entry in TYPES, whose functions return an id and do nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+RECORD = "resource-types.jsonl"
+
+# What of the emulator's private interface is used: module, names.
+NEEDED = {
+    "ministack.app": ("main",),
+    "ministack.services.cloudformation.provisioners": (
+        "_RESOURCE_HANDLERS",
+        "_REPLACING_PROPERTIES",
+        "_STACK_TAG_PROPERTY",
+    ),
+    "ministack.services.ec2": ("_ACTION_MAP", "_nat_gateways"),
+}
+
+Properties = Mapping[str, Any]
+Attributes = dict[str, str]
+
+
+class RefusedError(Exception):
+    """What an API refuses, or what AWS would refuse: it fails the resource, and so rolls back the stack."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+@dataclass(frozen=True)
+class ResourceType:
+    """What CloudFormation does with one type. A property that is in none of the tuples is refused.
+
+    `create` returns the physical id, which `Ref` gives, and the attributes, which `Fn::GetAtt` gives.
+    """
+
+    create: Callable[[Properties], tuple[str, Attributes]]
+    update: Callable[[str, Properties, Properties], Attributes]
+    delete: Callable[[str, Properties], None]
+    # A change of one of these makes a new resource: they are createOnlyProperties of the type's schema.
+    replacing: tuple[str, ...]
+    updatable: tuple[str, ...]
+    required: tuple[str, ...] = ()
+    # More of `replacing`, for which the emulator has no place: they are in our record only.
+    recorded: tuple[str, ...] = ()
+
+
+def _module(name: str) -> Any:
+    """Return a module of the emulator. It is imported late: this file is checked where there is no emulator."""
+    return import_module(f"ministack.{name}")
+
+
+# EC2, through its query API
+
+
+def _ec2(action: str, parameters: Mapping[str, Any] | None = None) -> ElementTree.Element:
+    """Call the emulator's EC2 API and return its answer."""
+    form = {name: [str(value)] for name, value in (parameters or {}).items()}
+    status, _headers, body = _module("services.ec2")._ACTION_MAP[action](form)
+    answer = ElementTree.fromstring(body)  # noqa: S314 - the emulator's own answer
+    if status >= 400:
+        raise RefusedError(_text(answer, "Code"), _text(answer, "Message"))
+    return answer
+
+
+def _text(answer: ElementTree.Element, name: str) -> str:
+    """Return the text of the first element of that name, empty when there is none."""
+    return answer.findtext(f".//{{*}}{name}", default="")
+
+
+def _texts(answer: ElementTree.Element, name: str) -> list[str]:
+    return [element.text or "" for element in answer.iterfind(f".//{{*}}{name}")]
+
+
+def _new_tags(kind: str, properties: Properties) -> dict[str, str]:
+    """Return the parameters that tag what a call creates."""
+    return {"TagSpecification.1.ResourceType": kind} | {
+        f"TagSpecification.1.Tag.{number}.{part}": tag[part]
+        for number, tag in enumerate(properties.get("Tags", []), 1)
+        for part in ("Key", "Value")
+    }
+
+
+def _tag_anew(resource_id: str, old: Properties, new: Properties) -> None:
+    """Set the tags of the template and the stack; tags that came from elsewhere stay."""
+    before, after = ({tag["Key"]: tag["Value"] for tag in of.get("Tags", [])} for of in (old, new))
+    for action, keys in (("DeleteTags", before.keys() - after.keys()), ("CreateTags", after.keys())):
+        form = {"ResourceId.1": resource_id}
+        for number, key in enumerate(keys, 1):
+            form |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": after.get(key, "")}
+        _ec2(action, form)
+
+
+def _require(present: bool, code: str, message: str) -> None:
+    if not present:
+        raise RefusedError(code, message)
+
+
+def _allocation(public_ip: str) -> str | None:
+    """Return the allocation id of an Elastic IP, None when there is no such address."""
+    for address in _ec2("DescribeAddresses").iterfind("{*}addressesSet/{*}item"):
+        if _text(address, "publicIp") == public_ip:
+            return _text(address, "allocationId")
+    return None
+
+
+def _create_eip(properties: Properties) -> tuple[str, Attributes]:
+    _require(properties.get("Domain", "vpc") == "vpc", "InvalidParameterValue", "Domain must be vpc.")
+    answer = _ec2("AllocateAddress", {"Domain": "vpc"} | _new_tags("elastic-ip", properties))
+    public_ip = _text(answer, "publicIp")
+    return public_ip, {"PublicIp": public_ip, "AllocationId": _text(answer, "allocationId")}
+
+
+def _update_eip(public_ip: str, old: Properties, new: Properties) -> Attributes:
+    allocation = _allocation(public_ip)
+    if allocation is None:
+        raise RefusedError("InvalidAddress.NotFound", f"The address '{public_ip}' does not exist.")
+    _tag_anew(allocation, old, new)
+    return {"PublicIp": public_ip, "AllocationId": allocation}
+
+
+def _delete_eip(public_ip: str, _properties: Properties) -> None:
+    allocation = _allocation(public_ip)
+    if allocation is not None:
+        _ec2("ReleaseAddress", {"AllocationId": allocation})
+
+
+def _nat_gateway_lives(nat_gateway: str) -> bool:
+    """Tell whether a NAT gateway is there; a deleted one is described for a while, as on AWS."""
+    answer = _ec2("DescribeNatGateways", {"NatGatewayId.1": nat_gateway, **_filter("state", "available")})
+    return nat_gateway in _texts(answer, "natGatewayId")
+
+
+def _filter(name: str, value: str) -> dict[str, str]:
+    return {"Filter.1.Name": name, "Filter.1.Value.1": value}
+
+
+def _create_nat_gateway(properties: Properties) -> tuple[str, Attributes]:
+    """Create a NAT gateway. The emulator's API would take any subnet and any address, and one address twice."""
+    form = {name: properties[name] for name in ("SubnetId", "ConnectivityType", "AllocationId") if name in properties}
+    vpc = _text(_ec2("DescribeSubnets", {"SubnetId.1": form["SubnetId"]}), "vpcId")
+    if form.get("ConnectivityType", "public") == "public":
+        _require("AllocationId" in form, "MissingParameter", "AllocationId is required for a public NAT gateway.")
+        allocation = form["AllocationId"]
+        _require(
+            allocation in _texts(_ec2("DescribeAddresses"), "allocationId"),
+            "InvalidAllocationID.NotFound",
+            f"The allocation ID '{allocation}' does not exist.",
+        )
+        users = [
+            nat["NatGatewayId"]
+            for nat in _module("services.ec2")._nat_gateways.values()
+            if nat["AllocationId"] == allocation and nat["State"] != "deleted"
+        ]
+        _require(not users, "Resource.AlreadyAssociated", f"{allocation} is already associated with {users}.")
+        attached = _ec2("DescribeInternetGateways", _filter("attachment.vpc-id", vpc))
+        _require(
+            bool(_texts(attached, "internetGatewayId")),
+            "Gateway.NotAttached",
+            f"Network {vpc} has no Internet gateway attached (yet: DependsOn the attachment).",
+        )
+    else:
+        _require("AllocationId" not in form, "InvalidParameter", "A private NAT gateway takes no AllocationId.")
+    answer = _ec2("CreateNatGateway", form | _new_tags("natgateway", properties))
+    nat_gateway = _text(answer, "natGatewayId")
+    return nat_gateway, {"NatGatewayId": nat_gateway}
+
+
+def _update_nat_gateway(nat_gateway: str, old: Properties, new: Properties) -> Attributes:
+    _require(_nat_gateway_lives(nat_gateway), "NatGatewayNotFound", f"NatGateway {nat_gateway} does not exist.")
+    _tag_anew(nat_gateway, old, new)
+    return {"NatGatewayId": nat_gateway}
+
+
+def _delete_nat_gateway(nat_gateway: str, _properties: Properties) -> None:
+    if _nat_gateway_lives(nat_gateway):
+        _ec2("DeleteNatGateway", {"NatGatewayId": nat_gateway})
+        # The emulator keeps the tags, by which it would still be found.
+        answer = _ec2("DescribeTags", _filter("resource-id", nat_gateway))
+        _tag_anew(nat_gateway, {"Tags": [{"Key": key, "Value": ""} for key in _texts(answer, "key")]}, {})
+
+
+# How to ask for what a flow log watches.
+WATCHED = {
+    "VPC": ("DescribeVpcs", "VpcId", "vpcId"),
+    "Subnet": ("DescribeSubnets", "SubnetId", "subnetId"),
+    "NetworkInterface": ("DescribeNetworkInterfaces", "NetworkInterfaceId", "networkInterfaceId"),
+}
+
+
+def _create_flow_log(properties: Properties) -> tuple[str, Attributes]:
+    """Create a flow log. The emulator's API would take any resource and any destination."""
+    kind, watched = properties["ResourceType"], properties["ResourceId"]
+    _require(kind in WATCHED, "InvalidParameter", f"ResourceType must be one of {', '.join(WATCHED)}.")
+    action, parameter, element = WATCHED[kind]
+    found = _texts(_ec2(action, {f"{parameter}.1": watched}), element)
+    _require(watched in found, "InvalidParameter", f"{kind} {watched} does not exist.")
+    if properties.get("LogDestinationType", "cloud-watch-logs") == "cloud-watch-logs":
+        _require("DeliverLogsPermissionArn" in properties, "MissingParameter", "DeliverLogsPermissionArn is required.")
+    _require(
+        bool(properties.get("LogGroupName")) != bool(properties.get("LogDestination")),
+        "InvalidParameter",
+        "Exactly one of LogGroupName and LogDestination is required.",
+    )
+    form = {
+        name: properties[name]
+        for name in ("ResourceType", "TrafficType", "LogDestinationType", "LogDestination", "LogGroupName")
+        if name in properties
+    }
+    answer = _ec2("CreateFlowLogs", form | {"ResourceId.1": watched} | _new_tags("flow-log", properties))
+    flow_log = _text(answer, "item")
+    return flow_log, {"Id": flow_log}
+
+
+def _update_flow_log(flow_log: str, old: Properties, new: Properties) -> Attributes:
+    found = _texts(_ec2("DescribeFlowLogs", {"FlowLogId.1": flow_log}), "flowLogId")
+    _require(flow_log in found, "InvalidFlowLogId.NotFound", f"The flow log {flow_log} does not exist.")
+    _tag_anew(flow_log, old, new)
+    return {"Id": flow_log}
+
+
+def _delete_flow_log(flow_log: str, _properties: Properties) -> None:
+    _ec2("DeleteFlowLogs", {"FlowLogId.1": flow_log})  # is content when there is none
+
+
+def _create_rule(direction: str, peer: str, properties: Properties) -> tuple[str, Attributes]:
+    """Create a rule of a security group; `peer` is the property that names the group at the other end."""
+    group = properties["GroupId"]
+    before = _texts(_ec2("DescribeSecurityGroupRules", _filter("group-id", group)), "securityGroupRuleId")
+    ends = {
+        "CidrIp": ("IpRanges.1", "CidrIp"),
+        "CidrIpv6": ("Ipv6Ranges.1", "CidrIpv6"),
+        peer: ("Groups.1", "GroupId"),
+    }
+    given = [name for name in ends if name in properties]
+    _require(len(given) == 1, "InvalidParameterValue", f"Exactly one of {', '.join(ends)} is required.")
+    (end,) = given
+    if end == peer:
+        _ec2("DescribeSecurityGroups", {"GroupId.1": properties[peer]})
+    where, key = ends[end]
+    rule = {name: properties[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in properties}
+    rule[f"{where}.{key}"] = properties[end]
+    if "Description" in properties:
+        rule[f"{where}.Description"] = properties["Description"]
+    form = {"GroupId": group} | {f"IpPermissions.1.{name}": value for name, value in rule.items()}
+    rule_id = _text(_ec2(f"AuthorizeSecurityGroup{direction}", form), "securityGroupRuleId")
+    # The emulator is content with a rule that exists. Two resources would then be one rule, and go together.
+    _require(rule_id not in before, "InvalidPermission.Duplicate", f"The group {group} has this rule: {rule_id}.")
+    return rule_id, {"Id": rule_id}
+
+
+def _update_rule(rule_id: str, _old: Properties, new: Properties) -> Attributes:
+    rule = {"SecurityGroupRuleId": rule_id, "SecurityGroupRule.Description": new.get("Description", "")}
+    form = {f"SecurityGroupRule.1.{name}": value for name, value in rule.items()}
+    _ec2("ModifySecurityGroupRules", {"GroupId": new["GroupId"]} | form)
+    return {"Id": rule_id}
+
+
+def _delete_rule(direction: str, rule_id: str, properties: Properties) -> None:
+    form = {"GroupId": properties["GroupId"], "SecurityGroupRuleId.1": rule_id}
+    try:
+        _ec2(f"RevokeSecurityGroup{direction}", form)
+    except RefusedError as refused:
+        if refused.code not in ("InvalidGroup.NotFound", "InvalidSecurityGroupRuleId.NotFound"):
+            raise
+
+
+def _rule_type(direction: str, peer: str) -> ResourceType:
+    return ResourceType(
+        partial(_create_rule, direction, peer),
+        _update_rule,
+        partial(_delete_rule, direction),
+        replacing=("GroupId", "IpProtocol", "FromPort", "ToPort", "CidrIp", "CidrIpv6", peer),
+        updatable=("Description",),
+        required=("GroupId", "IpProtocol"),
+    )
+
+
+TYPES = {
+    "AWS::EC2::EIP": ResourceType(_create_eip, _update_eip, _delete_eip, replacing=(), updatable=("Domain", "Tags")),
+    "AWS::EC2::NatGateway": ResourceType(
+        _create_nat_gateway,
+        _update_nat_gateway,
+        _delete_nat_gateway,
+        replacing=("SubnetId", "AllocationId", "ConnectivityType"),
+        updatable=("Tags",),
+        required=("SubnetId",),
+    ),
+    "AWS::EC2::FlowLog": ResourceType(
+        _create_flow_log,
+        _update_flow_log,
+        _delete_flow_log,
+        replacing=(
+            "ResourceType",
+            "ResourceId",
+            "TrafficType",
+            "LogDestinationType",
+            "LogDestination",
+            "LogGroupName",
+        ),
+        updatable=("Tags",),
+        required=("ResourceType", "ResourceId"),
+        recorded=("DeliverLogsPermissionArn", "LogFormat", "MaxAggregationInterval"),
+    ),
+    "AWS::EC2::SecurityGroupIngress": _rule_type("Ingress", "SourceSecurityGroupId"),
+    "AWS::EC2::SecurityGroupEgress": _rule_type("Egress", "DestinationSecurityGroupId"),
+}
+
+
+class Record:
+    """The file of what was done here."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, action: str, stack: str, logical_id: str, kind: str, physical_id: str, properties: Any) -> None:
+        """Append a line."""
+        line = {
+            "time": datetime.now(UTC).isoformat(),
+            "action": action,
+            "stack": stack,
+            "logical_id": logical_id,
+            "type": kind,
+            "physical_id": physical_id,
+            "properties": properties,
+        }
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def stack_of(self, kind: str, physical_id: str) -> str:
+        """Return the stack that a resource was last seen in: CloudFormation does not tell when it deletes."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        for line in reversed([json.loads(line) for line in lines]):
+            if (line["type"], line["physical_id"]) == (kind, physical_id):
+                return str(line["stack"])
+        return ""
+
+
+def _handlers(name: str, kind: ResourceType, record: Record) -> dict[str, Any]:
+    """Return what the emulator's CloudFormation calls for a type."""
+
+    def checked(properties: Properties) -> None:
+        for required in kind.required:
+            _require(required in properties, "MissingParameter", f"{required} is required.")
+        unknown = sorted(set(properties) - {*kind.replacing, *kind.updatable, *kind.recorded})
+        _require(not unknown, "Unsupported", f"{', '.join(unknown)}: local/resource_types.py cannot apply it.")
+
+    def create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Attributes]:
+        checked(properties)
+        physical_id, attributes = kind.create(properties)
+        record.add("create", stack, logical_id, name, physical_id, properties)
+        return physical_id, attributes
+
+    def update(
+        physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+    ) -> tuple[str, Attributes]:
+        checked(new)
+        attributes = kind.update(physical_id, old, new)
+        record.add("update", stack, logical_id, name, physical_id, new)
+        return physical_id, attributes
+
+    def delete(physical_id: str, properties: Properties, logical_id: str) -> None:
+        kind.delete(physical_id, properties)
+        record.add("delete", record.stack_of(name, physical_id), logical_id, name, physical_id, properties)
+
+    return {
+        "create": create,
+        "update": update,
+        "update_with_logical_id": True,
+        "delete": delete,
+        "delete_with_logical_id": True,
+    }
+
+
+def install(state_directory: Path) -> None:
+    """Add the types to the emulator in this process; end with one line when this is not the emulator they fit."""
+    emulator = f"ministack {version('ministack')}"
+    lacking = [f"{module}.{name}" for module, names in NEEDED.items() for name in names if not _has(module, name)]
+    if lacking:
+        sys.exit(f"{emulator} lacks {', '.join(lacking)}, which {__file__} needs. Is it the version that is pinned?")
+    provisioners = _module("services.cloudformation.provisioners")
+    known = sorted(TYPES.keys() & provisioners._RESOURCE_HANDLERS.keys())
+    if known:
+        sys.exit(f"{emulator} knows {', '.join(known)} by itself: remove the handler from {__file__}.")
+    state_directory.mkdir(parents=True, exist_ok=True)
+    record = Record(state_directory / RECORD)
+    for name, kind in TYPES.items():
+        provisioners._RESOURCE_HANDLERS[name] = _handlers(name, kind, record)
+        provisioners._REPLACING_PROPERTIES[name] = (*kind.replacing, *kind.recorded)
+        if "Tags" in kind.updatable:
+            provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        return hasattr(import_module(module), name)
+    except ModuleNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    install(Path(os.environ["STATE_DIR"]))
+    _module("app").main()
