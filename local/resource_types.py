@@ -347,6 +347,7 @@ class Record:
             "physical_id": physical_id,
             "properties": properties,
         }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -405,7 +406,6 @@ def install(state_directory: Path) -> None:
     known = sorted(TYPES.keys() & provisioners._RESOURCE_HANDLERS.keys())
     if known:
         sys.exit(f"{emulator} knows {', '.join(known)} by itself: remove the handler from {__file__}.")
-    state_directory.mkdir(parents=True, exist_ok=True)
     record = Record(state_directory / RECORD)
     for name, kind in TYPES.items():
         provisioners._RESOURCE_HANDLERS[name] = _handlers(name, kind, record)
