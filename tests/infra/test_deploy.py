@@ -21,7 +21,7 @@ from infra.stacks import Stacks
 deploy = functools.partial(tool.deploy, timeout=30)
 destroy = functools.partial(tool.destroy, timeout=30)
 
-STACKS = ["marketplace-local-ingest", "marketplace-local-storage", "marketplace-local-connections"]
+STACKS = [f"marketplace-local-{name}" for name in ("keys", "ingest", "storage", "connections")]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
 
 
@@ -311,7 +311,7 @@ def test_the_command_prints_where_it_goes_first_then_the_outputs(
 def test_the_command_says_what_is_wrong_and_fails(emulator, capsys):
     assert main(["deploy", "--environment", "local"]) == 1
 
-    assert capsys.readouterr().err == "deploy local: The stack 'ingest' needs a value for Creator.\n"
+    assert capsys.readouterr().err == "deploy local: The stack 'keys' needs a value for Creator.\n"
 
 
 def test_what_the_emulator_drops_is_what_the_docs_say(emulator, parameters):

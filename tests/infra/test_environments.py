@@ -39,6 +39,7 @@ def test_local_consists_of_these_stacks_in_this_order():
     stacks = environments.load("local").stacks
 
     assert [(stack.name, stack.stack_name) for stack in stacks] == [
+        ("keys", "marketplace-local-keys"),
         ("ingest", "marketplace-local-ingest"),
         ("storage", "marketplace-local-storage"),
         ("connections", "marketplace-local-connections"),
@@ -66,7 +67,7 @@ def test_what_the_caller_gives_wins_over_the_configuration(parameters):
 def test_a_missing_parameter_is_named(parameters):
     del parameters["Creator"]
 
-    with pytest.raises(ConfigError, match=r"^The stack 'ingest' needs a value for Creator\.$"):
+    with pytest.raises(ConfigError, match=r"^The stack 'keys' needs a value for Creator\.$"):
         environments.resolve_parameters(environments.load("local"), parameters)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cfnlint.api import lint_file
@@ -16,7 +18,7 @@ COMMON_PARAMETERS = ("Project", "Environment", "Creator")
 
 
 def test_templates_are_these():
-    assert [path.stem for path in templates.PATHS] == ["connections", "ingest", "storage"]
+    assert [path.stem for path in templates.PATHS] == ["connections", "ingest", "keys", "network", "storage"]
 
 
 @pytest.mark.parametrize("path", templates.PATHS, ids=lambda path: path.stem)
@@ -33,8 +35,16 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         if (name := templates.tag_property(resource["Type"]))
     }
 
-    # 2 queues, 2 alarms, 1 bucket, 3 secrets: a resource more or less changes the count knowingly.
-    assert len(taggable) == 8
+    # A resource more or less changes the counts knowingly.
+    assert Counter(template for template, _ in taggable) == {
+        "connections": 3,  # secrets
+        "ingest": 4,  # 2 queues, 2 alarms
+        "keys": 2,
+        # 1 VPC, 6 subnets, 1 internet gateway, 3 NAT gateways and their addresses, 4 route tables, 2 endpoints,
+        # 4 security groups, a log group, a role, a flow log
+        "network": 27,
+        "storage": 1,  # bucket
+    }
     expected = {
         "creator": {"Ref": "Creator"},
         "project": {"Ref": "Project"},
@@ -50,13 +60,24 @@ def test_resources_without_tags_are_types_that_take_none():
         if templates.tag_property(resource["Type"]) is None
     }
 
-    assert untagged == {"AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"}
+    assert untagged == {
+        "AWS::EC2::Route",
+        "AWS::EC2::SecurityGroupEgress",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::KMS::Alias",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+    }
 
 
 @pytest.mark.parametrize("path", templates.PATHS, ids=lambda path: path.stem)
 def test_every_parameter_is_described_and_bounded(path: Path):
     for name, parameter in templates.load(path)["Parameters"].items():
         assert len(parameter["Description"]) > 10, name
+        if "AllowedValues" in parameter:
+            continue
         if parameter["Type"] == "Number":
             assert parameter["MinValue"] <= parameter.get("Default", parameter["MinValue"]) <= parameter["MaxValue"], (
                 name
@@ -97,11 +118,15 @@ def test_named_resources_carry_project_and_environment():
         json.dumps(value)
         for resource in templates.resources().values()
         for name, value in resource["Properties"].items()
-        if name in ("QueueName", "AlarmName", "Name")
+        if name in ("QueueName", "AlarmName", "Name", "AliasName", "LogGroupName", "RoleName", "GroupName")
+        and "Ref" not in value
     ]
 
-    assert len(named) == 7  # 2 queues, 2 alarms, 3 secrets; the bucket's name comes from the ingest stack
-    assert [name for name in named if not name.startswith('{"Fn::Sub": "${Project}-${Environment}')] == []
+    # 2 queues, 2 alarms, 3 secrets, 2 aliases, 1 log group; the bucket's name comes from the ingest stack. Security
+    # groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own could
+    # not be replaced.
+    assert len(named) == 10
+    assert [name for name in named if not re.match(r'{"Fn::Sub": "(alias)?/?\$\{Project}-\$\{Environment}', name)] == []
 
 
 def test_passwords_are_never_echoed():
@@ -126,7 +151,15 @@ def test_buckets_are_private_encrypted_and_versioned():
         }
         assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
         encryption = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        assert encryption == [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        assert encryption == [
+            {
+                "ServerSideEncryptionByDefault": {
+                    "SSEAlgorithm": "aws:kms",
+                    "KMSMasterKeyID": {"Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-DataKeyArn"}},
+                },
+                "BucketKeyEnabled": True,
+            }
+        ]
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
@@ -242,20 +275,193 @@ def test_every_bucket_and_queue_refuses_what_does_not_come_over_tls():
     assert sorted(covered) == sorted(everything)
 
 
+def policy_documents(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """The policies in a resource's properties, whatever its type calls them."""
+    own = [
+        properties[name] for name in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument") if name in properties
+    ]
+    return own + [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+
+
 def test_nothing_is_allowed_to_everyone():
-    allowed = [
-        statement
-        for resource in templates.resources().values()
-        if "PolicyDocument" in resource["Properties"]
-        for statement in templates.statements(resource["Properties"])
+    allowed = {
+        f"{logical_id}.{statement.get('Sid', '')}": statement
+        for (_, logical_id), resource in templates.resources().items()
+        for document in policy_documents(resource["Properties"])
+        for statement in document["Statement"]
         if statement["Effect"] == "Allow"
+    }
+
+    assert sorted(allowed) == [
+        "DataKey.IamPoliciesOfThisAccountDecide",
+        "DynamoDbEndpoint.ThisAccountOnItsOwn",
+        "FlowLogRole.",  # who may take it, and what it may do: a test of its own
+        "LandingQueuePolicy.EventsOfTheLandingBucket",
+        "LogsKey.IamPoliciesOfThisAccountDecide",
+        "LogsKey.LogGroupsOfThisEnvironment",
+        "S3Endpoint.ImageLayers",
+        "S3Endpoint.ThisAccountOnItsOwn",
+    ]
+    # The account's administration of its keys has no condition; an endpoint's policy has no other principal than *.
+    for name in ("LandingQueuePolicy.EventsOfTheLandingBucket", "LogsKey.LogGroupsOfThisEnvironment"):
+        assert "*" not in json.dumps(allowed[name]["Principal"]) + json.dumps(allowed[name]["Action"])
+        assert allowed[name]["Condition"]
+
+
+def test_keys_rotate_and_are_administered_by_iam_policies_of_this_account_only():
+    keys = templates.of_type("AWS::KMS::Key")
+
+    assert sorted(keys) == ["DataKey", "LogsKey"]
+    root = {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
+    for key in keys.values():
+        assert key["EnableKeyRotation"] is True
+        assert key["PendingWindowInDays"] == {"Ref": "KeyDeletionWindowDays"}
+        assert key["KeyPolicy"]["Statement"][0]["Principal"] == root
+    assert len(keys["DataKey"]["KeyPolicy"]["Statement"]) == 1
+    (logs,) = keys["LogsKey"]["KeyPolicy"]["Statement"][1:]
+    assert logs["Principal"] == {"Service": {"Fn::Sub": "logs.${AWS::Region}.${AWS::URLSuffix}"}}
+    groups = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/${Project}-${Environment}/*"
+    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": {"Fn::Sub": groups}}}
+    # Only a log group of such a name may use the key.
+    for group in templates.of_type("AWS::Logs::LogGroup").values():
+        assert group["LogGroupName"]["Fn::Sub"].startswith("/${Project}-${Environment}/")
+
+
+def test_keys_have_an_alias_each():
+    aliases = {
+        alias["AliasName"]["Fn::Sub"]: alias["TargetKeyId"] for alias in templates.of_type("AWS::KMS::Alias").values()
+    }
+
+    assert aliases == {
+        "alias/${Project}-${Environment}-data": {"Ref": "DataKey"},
+        "alias/${Project}-${Environment}-logs": {"Ref": "LogsKey"},
+    }
+
+
+def test_log_groups_are_encrypted_and_expire():
+    groups = templates.of_type("AWS::Logs::LogGroup")
+
+    assert sorted(groups) == ["FlowLogGroup"]
+    for group in groups.values():
+        assert group["KmsKeyId"] == {"Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-LogsKeyArn"}}
+        assert group["RetentionInDays"] == {"Ref": "FlowLogRetentionDays"}
+
+
+def test_all_traffic_of_the_vpc_is_logged_by_a_role_that_only_flow_logs_of_this_account_may_take():
+    (flow_log,) = templates.of_type("AWS::EC2::FlowLog").values()
+    assert (flow_log["ResourceId"], flow_log["TrafficType"]) == ({"Ref": "Vpc"}, "ALL")
+    assert flow_log["LogGroupName"] == {"Ref": "FlowLogGroup"}
+    assert flow_log["DeliverLogsPermissionArn"] == {"Fn::GetAtt": ["FlowLogRole", "Arn"]}
+
+    (role,) = templates.of_type("AWS::IAM::Role").values()
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
+    arn = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:vpc-flow-log/*"
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        "ArnLike": {"aws:SourceArn": {"Fn::Sub": arn}},
+    }
+    ((write,),) = [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]]
+    assert write["Resource"] == {"Fn::GetAtt": ["FlowLogGroup", "Arn"]}
+    assert "*" not in json.dumps(write["Action"])
+
+
+def security_group_rules(direction: str) -> list[tuple[str, ...]]:
+    """Every rule, inline or a resource of its own: (group, protocol and ports, peer)."""
+    found = []
+    for logical_id, group in templates.of_type("AWS::EC2::SecurityGroup").items():
+        found += [(logical_id, rule) for rule in group.get(f"SecurityGroup{direction}", [])]
+    for rule in templates.of_type(f"AWS::EC2::SecurityGroup{direction}").values():
+        found.append((rule["GroupId"]["Ref"], rule))
+    peers = ("CidrIp", "CidrIpv6", "SourceSecurityGroupId", "DestinationSecurityGroupId")
+    return sorted(
+        (
+            group.removesuffix("SecurityGroup"),
+            "all" if rule["IpProtocol"] == "-1" else f"{rule['IpProtocol']} {rule['FromPort']}-{rule['ToPort']}",
+            *(
+                rule[name]["Ref"].removesuffix("SecurityGroup") if isinstance(rule[name], dict) else rule[name]
+                for name in peers
+                if name in rule
+            ),
+        )
+        for group, rule in found
+    )
+
+
+def test_security_groups_take_from_each_other_only_and_nothing_from_the_internet():
+    assert security_group_rules("Ingress") == [
+        ("Airflow", "all", "Airflow"),
+        ("Store", "tcp 5432-5432", "Airflow"),
+        ("Store", "tcp 5432-5432", "Functions"),
+        ("Warehouse", "tcp 5439-5439", "Airflow"),
     ]
 
-    assert len(allowed) == 1
-    for statement in allowed:
-        assert "*" not in json.dumps(statement["Principal"])
-        assert "*" not in json.dumps(statement["Action"])
-        assert statement["Condition"]
+
+def test_security_groups_reach_no_further_than_they_must():
+    rules = security_group_rules("Egress")
+
+    # The rule that takes the place of CloudFormation's own, by which a group may reach everything.
+    assert [group for group, *to in rules if to == ["all", "127.0.0.1/32"]] == [
+        "Airflow",
+        "Functions",
+        "Store",
+        "Warehouse",
+    ]
+    assert [rule for rule in rules if rule[-1] != "127.0.0.1/32"] == [
+        ("Airflow", "all", "Airflow"),
+        ("Airflow", "tcp 443-443", "0.0.0.0/0"),
+        ("Airflow", "tcp 5432-5432", "Store"),
+        ("Airflow", "tcp 5439-5439", "Warehouse"),
+        ("Functions", "tcp 443-443", "0.0.0.0/0"),
+        ("Functions", "tcp 5432-5432", "Store"),
+        ("Warehouse", "tcp 443-443", "0.0.0.0/0"),
+    ]
+
+
+def test_endpoints_serve_this_account_on_its_own_data_in_the_private_subnets():
+    endpoints = templates.of_type("AWS::EC2::VPCEndpoint")
+
+    services = {endpoint["ServiceName"]["Fn::Sub"]: endpoint for endpoint in endpoints.values()}
+    assert sorted(services) == ["com.amazonaws.${AWS::Region}.dynamodb", "com.amazonaws.${AWS::Region}.s3"]
+    own = {"StringEquals": {key: {"Ref": "AWS::AccountId"} for key in ("aws:PrincipalAccount", "aws:ResourceAccount")}}
+    for endpoint in endpoints.values():
+        assert endpoint["VpcEndpointType"] == "Gateway"
+        assert endpoint["RouteTableIds"] == [{"Ref": f"PrivateRouteTable{zone}"} for zone in "ABC"]
+        assert endpoint["PolicyDocument"]["Statement"][0]["Condition"] == own
+    layers = services["com.amazonaws.${AWS::Region}.s3"]["PolicyDocument"]["Statement"][1:]
+    assert [(statement["Action"], statement["Resource"]["Fn::Sub"]) for statement in layers] == [
+        ("s3:GetObject", "arn:${AWS::Partition}:s3:::prod-${AWS::Region}-starport-layer-bucket/*")
+    ]
+
+
+def test_subnets_lie_in_three_zones_and_give_out_no_public_addresses():
+    subnets = templates.of_type("AWS::EC2::Subnet")
+    zones = {name: subnet["AvailabilityZone"]["Fn::Select"][0] for name, subnet in subnets.items()}
+    ranges = [subnet["CidrBlock"]["Fn::Select"][0] for subnet in subnets.values()]
+
+    assert zones == {f"{kind}Subnet{zone}": "ABC".index(zone) for kind in ("Public", "Private") for zone in "ABC"}
+    assert sorted(ranges) == [0, 1, 2, 3, 4, 5]
+    assert {subnet["MapPublicIpOnLaunch"] for subnet in subnets.values()} == {False}
+
+
+def test_only_public_subnets_have_a_route_to_the_internet_gateway():
+    routes = {
+        properties["RouteTableId"]["Ref"]: (properties["DestinationCidrBlock"], properties.get("GatewayId"))
+        for properties in templates.of_type("AWS::EC2::Route").values()
+    }
+    tables = {
+        properties["SubnetId"]["Ref"]: properties["RouteTableId"]["Ref"]
+        for properties in templates.of_type("AWS::EC2::SubnetRouteTableAssociation").values()
+    }
+
+    assert routes == {
+        "PublicRouteTable": ("0.0.0.0/0", {"Ref": "InternetGateway"}),
+        **{f"PrivateRouteTable{zone}": ("0.0.0.0/0", None) for zone in "ABC"},  # the NAT gateway: see the deployment
+    }
+    assert tables == {
+        **{f"PublicSubnet{zone}": "PublicRouteTable" for zone in "ABC"},
+        **{f"PrivateSubnet{zone}": f"PrivateRouteTable{zone}" for zone in "ABC"},
+    }
 
 
 def test_alarms_watch_the_dead_letter_queue_and_the_age_of_events():
@@ -282,10 +488,14 @@ def test_stateful_resources_say_what_becomes_of_them():
     policies = {
         logical_id: (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
         for (_, logical_id), resource in templates.resources().items()
-        if resource["Type"] in ("AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
+        if resource["Type"]
+        in ("AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
     }
 
     assert policies == {
+        "DataKey": ("Delete", "Retain"),
+        "LogsKey": ("Delete", "Retain"),
+        "FlowLogGroup": ("Delete", "Delete"),
         "LandingQueue": ("Delete", "Delete"),
         "LandingDeadLetterQueue": ("Delete", "Delete"),
         "LandingBucket": ("Delete", "Retain"),
