@@ -1,10 +1,12 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs upload reset test lint hooks docs lock screenshots bootstrap
+.PHONY: help demo up down status logs upload reset test lint hooks docs lock screenshots bootstrap plan deploy destroy
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
 LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
+# To AWS, or wherever the AWS_ variables of the shell point: they say where a person wants to deploy, and stay.
+INFRA := $(PYTHON) -m infra.deploy
 
 # For the uv that a test calls: no Python from elsewhere, and the certificates that the system trusts.
 export UV_PYTHON_DOWNLOADS := never
@@ -36,6 +38,15 @@ upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv
 
 reset: bootstrap ## stop the platform and delete its data
 	@$(LOCAL) reset
+
+plan: bootstrap ## what deploy would change: make plan ENV=dev CREATOR=you@example.org [PARAMETERS=file]
+	@$(INFRA) plan --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
+
+deploy: bootstrap ## deploy an environment to AWS: make deploy ENV=dev CREATOR=you@example.org [PARAMETERS=file]
+	@$(INFRA) deploy --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
+
+destroy: bootstrap ## delete an environment on AWS with all its data: make destroy ENV=dev
+	@$(INFRA) destroy --environment "$$ENV"
 
 test: bootstrap ## all tests, on a platform of their own in a temporary directory
 	@$(PYTHON) -m pytest

@@ -1,7 +1,8 @@
-"""Deploy or destroy an environment: all its stacks, in order, by CloudFormation change sets.
+"""Plan, deploy or destroy an environment: all its stacks, in order, by CloudFormation change sets.
 
-    python -m infra.deploy deploy --environment local --parameters FILE
-    python -m infra.deploy destroy --environment local
+    make plan ENV=dev CREATOR=you@example.org
+    make deploy ENV=dev CREATOR=you@example.org
+    make destroy ENV=dev
 
 Credentials, region and endpoint come from the environment, as boto3 takes them: AWS_PROFILE,
 AWS_DEFAULT_REGION, AWS_ENDPOINT_URL.
@@ -18,14 +19,52 @@ from urllib.parse import urlsplit
 
 import boto3
 import yaml
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from infra import environments
-from infra.errors import ConfigError, DeployError, EndpointRefused, StackFailed
+from infra import plan as planning
+from infra.environments import Environment
+from infra.errors import ConfigError, DeployError, EndpointRefused, NotConfirmed, NotConnected, StackFailed
 from infra.stacks import Client, Progress, Stacks
 
 DEFAULT_TIMEOUT_SECONDS = 3600.0
+CONFIRMED = {"prod"}  # a person confirms that they are destroyed
+EXAMPLES = {
+    "plan": "make plan ENV=dev CREATOR=you@example.org",
+    "deploy": "make deploy ENV=dev CREATOR=you@example.org",
+    "destroy": "make destroy ENV=dev",
+}
 DELETE_BATCH = 1000  # the most versions that S3 lists and deletes in one request
+
+
+def plan(
+    environment: str,
+    parameters: Mapping[str, str],
+    *,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    progress: Progress = lambda _line: None,
+) -> None:
+    """Tell `progress`, line by line, what `deploy` would do with the same arguments; change nothing.
+
+    Raises what `deploy` does.
+    """
+    config = environments.load(environment)
+    resolved = environments.resolve_parameters(config, parameters)
+    cloudformation, _, _ = _connect(environment, progress)
+    stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
+    tags = _tags(config, parameters)
+    exports = stacks.exports()
+    for stack in config.stacks:
+        for line in planning.lines(stacks, stack, resolved[stack.name], tags, exports):
+            progress(line)
 
 
 def deploy(
@@ -45,9 +84,9 @@ def deploy(
     """
     config = environments.load(environment)
     resolved = environments.resolve_parameters(config, parameters)
-    cloudformation, _ = _connect(environment, progress)
+    cloudformation, _, _ = _connect(environment, progress)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
-    tags = {"creator": parameters["Creator"], "project": config.project, "environment": environment}
+    tags = _tags(config, parameters)
     outputs: dict[str, str] = {}
     for stack in config.stacks:
         outputs |= stacks.deploy(stack.stack_name, stack.template, resolved[stack.name], tags)
@@ -59,12 +98,13 @@ def destroy(
 ) -> None:
     """Delete all stacks of `environment`, the last one first, with all that is in their buckets.
 
-    Raises ConfigError for prod, whose data no command deletes; otherwise as `deploy`.
+    For prod, environment and account must come on standard input first; else this raises NotConfirmed and has
+    touched nothing. Otherwise as `deploy`.
     """
-    if environment == "prod":
-        raise ConfigError("This command does not destroy prod: empty its buckets and delete its stacks by hand.")
     config = environments.load(environment)
-    cloudformation, s3 = _connect(environment, progress)
+    cloudformation, s3, account = _connect(environment, progress)
+    if environment in CONFIRMED:
+        _confirm(environment, account)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
     for stack in reversed(config.stacks):
         for bucket in stacks.buckets(stack.stack_name):
@@ -73,17 +113,44 @@ def destroy(
         stacks.delete(stack.stack_name)
 
 
-def _connect(environment: str, progress: Progress) -> tuple[Client, Client]:
-    """The clients of CloudFormation and S3, after saying where they go; `local` goes to no other machine."""
-    # A session of its own: boto3's default session keeps the environment variables of its first use.
-    session = boto3.session.Session()
-    cloudformation, s3, sts = session.client("cloudformation"), session.client("s3"), session.client("sts")
-    if environment == "local":
-        for client in (cloudformation, s3, sts):
-            _require_loopback(client.meta.endpoint_url)
-    account = sts.get_caller_identity()["Account"]
+def _tags(config: Environment, parameters: Mapping[str, str]) -> dict[str, str]:
+    return {"creator": parameters["Creator"], "project": config.project, "environment": config.name}
+
+
+def _confirm(environment: str, account: str) -> None:
+    """Have a person type what is about to be deleted, and where."""
+    expected = f"{environment} {account}"
+    print(f"All of {environment} in account {account} is deleted, with its data. To go on, type: {expected}")
+    if sys.stdin.readline().strip() != expected:
+        raise NotConfirmed("Not confirmed: nothing was touched.")
+
+
+def _connect(environment: str, progress: Progress) -> tuple[Client, Client, str]:
+    """The clients of CloudFormation and S3, and the account, after saying where they go.
+
+    `local` goes to no other machine.
+    """
+    try:
+        # A session of its own: boto3's default session keeps the environment variables of its first use.
+        session = boto3.session.Session()
+        cloudformation, s3 = session.client("cloudformation"), session.client("s3")
+        # Nobody there is to be said soon; later calls are repeated longer.
+        sts = session.client("sts", config=Config(connect_timeout=5, retries={"total_max_attempts": 2}))
+        if environment == "local":
+            for client in (cloudformation, s3, sts):
+                _require_loopback(client.meta.endpoint_url)
+        account = sts.get_caller_identity()["Account"]
+    except NoRegionError as error:
+        raise NotConnected("No region: set AWS_DEFAULT_REGION, or AWS_PROFILE to a profile that has one.") from error
+    except NoCredentialsError as error:
+        raise NotConnected(
+            "No credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. For the emulator of "
+            "this clone: `. .local/env`."
+        ) from error
+    except (EndpointConnectionError, ConnectTimeoutError) as error:
+        raise NotConnected(f"Nobody answers: {error} For the emulator of this clone: `make up`.") from error
     progress(f"{environment}: account {account}, {cloudformation.meta.endpoint_url}")
-    return cloudformation, s3
+    return cloudformation, s3, account
 
 
 def _require_loopback(endpoint: str) -> None:
@@ -118,46 +185,70 @@ def _empty_bucket(s3: Client, bucket: str) -> None:
             raise StackFailed(f"{bucket}: S3 did not delete {len(errors)} objects, the first: {errors[0]}")
 
 
-def _read_parameters(path: Path | None) -> dict[str, str]:
-    if path is None:
-        return {}
-    read = yaml.safe_load(path.read_text(encoding="utf-8"))
+def _parameters(options: argparse.Namespace) -> dict[str, str]:
+    """What the command line and its file say."""
+    parameters = _read_parameters(Path(options.parameters)) if options.parameters else {}
+    if options.creator:
+        parameters["Creator"] = options.creator
+    if not parameters.get("Creator"):
+        raise ConfigError(f"Say who deploys, for the tag on every resource: {EXAMPLES[options.command]}")
+    return parameters
+
+
+def _read_parameters(path: Path) -> dict[str, str]:
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(read, dict):
         raise ConfigError(f"{path} must map names of parameters to values.")
     return {str(name): str(value) for name, value in read.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy or destroy an environment.")
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.deploy", description="Plan, deploy or destroy an environment."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, description in (
+        ("plan", "say what deploy would change, and change nothing"),
         ("deploy", "create or update all stacks, and print their outputs"),
         ("destroy", "delete all stacks and all that is in their buckets"),
     ):
         command = commands.add_parser(name, help=description)
-        command.add_argument("--environment", required=True, help="a directory of infra/config")
-    commands.choices["deploy"].add_argument(
-        "--parameters",
-        type=Path,
-        metavar="FILE",
-        help="YAML or JSON: what only the caller knows (Creator, hosts, passwords); in a file, because other "
-        "users can read the arguments of a process",
-    )
+        command.add_argument("--environment", required=True, help="a directory of infra/config, but not local")
+        if name != "destroy":
+            command.add_argument("--creator", help="who deploys; the tag on every resource")
+            command.add_argument(
+                "--parameters",
+                metavar="FILE",
+                help="YAML or JSON: what only the caller knows (hosts, passwords, or Creator); in a file, because "
+                "other users can read the arguments of a process",
+            )
     return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.environment:
+        raise ConfigError(f"Say which environment: {EXAMPLES[options.command]}")
+    if options.environment == "local":
+        raise ConfigError("local is this machine: make up deploys it, make reset deletes it.")
+    if options.command == "destroy":
+        destroy(options.environment, progress=print)
+    elif options.command == "plan":
+        plan(options.environment, _parameters(options), progress=print)
+    else:
+        for key, value in deploy(options.environment, _parameters(options), progress=print).items():
+            print(f"{key}={value}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code: 0, or 1 after a message on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "destroy":
-            destroy(options.environment, progress=print)
-        else:
-            outputs = deploy(options.environment, _read_parameters(options.parameters), progress=print)
-            for key, value in outputs.items():
-                print(f"{key}={value}")
+        _run(options)
     except (DeployError, BotoCoreError, ClientError, OSError) as error:
-        print(f"{options.command} {options.environment}: {error}", file=sys.stderr)
+        print(f"{options.command} {options.environment}".strip() + f": {error}", file=sys.stderr)
         return 1
     return 0
 

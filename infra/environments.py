@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
@@ -34,7 +35,10 @@ class Environment:
 
 
 class _TemplateLoader(yaml.SafeLoader):
-    """Reads a template's plain parts; a tag such as !Sub is replaced by what it is applied to."""
+    """Reads a template's plain parts; a tag such as !Sub is replaced by what it is applied to.
+
+    So templates write Fn::ImportValue in full, as YAML demands anyhow where a !Sub follows.
+    """
 
 
 def _untagged(loader: yaml.SafeLoader, _tag: str, node: yaml.Node) -> Any:
@@ -86,10 +90,37 @@ def _stack(config: Path, prefix: str, entry: Mapping[str, Any]) -> Stack:
     )
 
 
+def _read(template: str) -> dict[str, Any]:
+    # S506 warns of loaders that build any object; this one is the safe loader plus plain values.
+    return yaml.load(template, _TemplateLoader)  # noqa: S506
+
+
 def template_parameters(template: str) -> dict[str, Any]:
     """Return the Parameters section of a template's text: {name: specification}."""
-    # S506 warns of loaders that build any object; this one is the safe loader plus plain values.
-    return yaml.load(template, _TemplateLoader).get("Parameters", {})  # noqa: S506
+    return _read(template).get("Parameters", {})
+
+
+def template_resources(template: str) -> dict[str, Any]:
+    """Return the Resources section of a template's text: {logical id: resource}."""
+    return _read(template)["Resources"]
+
+
+def imports(template: str, parameters: Mapping[str, str]) -> set[str]:
+    """Return the names of the exports that a template's text imports, with its parameters put in."""
+    return {Template(name).safe_substitute(parameters) for name in _import_values(_read(template))}
+
+
+def _import_values(part: Any) -> Iterator[str]:
+    """What each Fn::ImportValue in a part of a template is applied to."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "Fn::ImportValue":
+                yield value
+            else:
+                yield from _import_values(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _import_values(value)
 
 
 def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> dict[str, dict[str, str]]:

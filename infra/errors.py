@@ -15,6 +15,14 @@ class EndpointRefused(DeployError):
     """The endpoint does not belong to the environment."""
 
 
+class NotConnected(DeployError):
+    """There is no way to AWS: no region, no credentials, or nobody at the endpoint."""
+
+
+class NotConfirmed(DeployError):
+    """A person was asked and did not confirm."""
+
+
 class StackFailed(DeployError):
     """CloudFormation refused a stack, or rolled it back."""
 

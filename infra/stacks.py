@@ -1,4 +1,4 @@
-"""A stack's life in CloudFormation, by change sets: create or update, heal, delete."""
+"""A stack's life in CloudFormation, by change sets: look ahead, create or update, heal, delete."""
 
 from __future__ import annotations
 
@@ -49,22 +49,55 @@ class Stacks:
         timeout.
         """
         stack = self._updatable(name)
-        change_set = self._create_change_set(
-            name, template, parameters, tags, change_set_type="UPDATE" if stack else "CREATE"
-        )
+        created = self._create_change_set(name, template, parameters, tags, exists=stack is not None)
+        change_set = self._wait_for_change_set(name, created["Id"])
         if change_set["Status"] == "FAILED":
-            self._cloudformation.delete_change_set(ChangeSetName=change_set["ChangeSetId"])
-            reason = change_set.get("StatusReason", "no reason given")
-            if stack is None or not any(text in reason for text in NO_CHANGES):
-                raise StackFailed(f"{name}: CloudFormation refused the change set: {reason}")
+            self._cloudformation.delete_change_set(ChangeSetName=created["Id"])
+            if stack is None or not _is_without_changes(change_set):
+                raise _refused(name, change_set)
             self._progress(f"{name}: unchanged")
             return _outputs(stack)
         with _refusals_named(name):
-            self._cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
-        done = self._wait_for_stack(name, change_set["StackId"])
+            self._cloudformation.execute_change_set(ChangeSetName=created["Id"])
+        done = self._wait_for_stack(name, created["StackId"])
         if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
         return _outputs(done)
+
+    def changes(
+        self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str], *, exists: bool
+    ) -> list[dict[str, Any]]:
+        """Return what `deploy` would change: CloudFormation's description of each change to a resource.
+
+        `exists` says whether there is a stack to update. A change set is made, read and deleted again, with the
+        empty stack that CloudFormation makes to hold the first one. Raises StackFailed when CloudFormation
+        refuses the change set.
+        """
+        created = self._create_change_set(name, template, parameters, tags, exists=exists)
+        try:
+            change_set = self._wait_for_change_set(name, created["Id"])
+            if change_set["Status"] == "FAILED":
+                if exists and _is_without_changes(change_set):
+                    return []
+                raise _refused(name, change_set)
+            pages = self._cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=created["Id"])
+            return [change["ResourceChange"] for page in pages for change in page["Changes"]]
+        finally:
+            self._cloudformation.delete_change_set(ChangeSetName=created["Id"])
+            # In review still: nobody has executed a change set of their own meanwhile.
+            if not exists and self.status(name) == "REVIEW_IN_PROGRESS":
+                self._cloudformation.delete_stack(StackName=created["StackId"])
+                self._wait_for_stack(name, created["StackId"], progress=lambda _line: None)
+
+    def status(self, name: str) -> str | None:
+        """Return the status of the stack `name`, None when there is none."""
+        stack = self._find(name)
+        return stack["StackStatus"] if stack and stack["StackStatus"] != "DELETE_COMPLETE" else None
+
+    def exports(self) -> set[str]:
+        """Return the names of all exports of the account and region."""
+        pages = self._cloudformation.get_paginator("list_exports").paginate()
+        return {export["Name"] for page in pages for export in page["Exports"]}
 
     def delete(self, name: str) -> None:
         """Delete the stack `name` and wait until it is gone; do nothing when there is none.
@@ -135,34 +168,38 @@ class Stacks:
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
         *,
-        change_set_type: str,
+        exists: bool,
     ) -> dict[str, Any]:
-        """The change set's description once CloudFormation has computed it."""
+        """The ids of a new change set (Id) and of its stack (StackId)."""
         with _refusals_named(name):
-            created = self._cloudformation.create_change_set(
+            return self._cloudformation.create_change_set(
                 StackName=name,
                 ChangeSetName=f"deploy-{uuid.uuid4().hex}",
-                ChangeSetType=change_set_type,
+                ChangeSetType="UPDATE" if exists else "CREATE",
                 TemplateBody=template,
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+                Capabilities=["CAPABILITY_NAMED_IAM"],  # templates make roles
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
+
+    def _wait_for_change_set(self, name: str, change_set_id: str) -> dict[str, Any]:
+        """The change set's description once CloudFormation has computed it."""
         return self._wait(
-            lambda: self._cloudformation.describe_change_set(ChangeSetName=created["Id"]),
+            lambda: self._cloudformation.describe_change_set(ChangeSetName=change_set_id),
             lambda change_set: change_set["Status"] in ("CREATE_COMPLETE", "FAILED"),
             lambda change_set: f"{name}: change set {change_set['Status']}",
             # Without changes it ends as FAILED: not a line to show.
             progress=lambda _line: None,
         )
 
-    def _wait_for_stack(self, name: str, stack_id: str) -> dict[str, Any]:
-        """The stack once its operation has ended."""
+    def _wait_for_stack(self, name: str, stack_id: str, progress: Progress | None = None) -> dict[str, Any]:
+        """The stack once its operation has ended; each new status goes to `progress`."""
         return self._wait(
             # By id: a deleted stack is still described by its id, and no longer by its name.
             lambda: self._cloudformation.describe_stacks(StackName=stack_id)["Stacks"][0],
             _is_settled,
             lambda stack: f"{name}: {stack['StackStatus']}",
-            progress=self._progress,
+            progress=progress or self._progress,
         )
 
     def _wait(
@@ -227,6 +264,16 @@ def _refusals_named(name: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise StackFailed(f"{name}: {error.response['Error']['Message']}") from error
+
+
+def _is_without_changes(change_set: Mapping[str, Any]) -> bool:
+    """Whether a failed change set failed because there is nothing to do."""
+    return any(text in change_set.get("StatusReason", "") for text in NO_CHANGES)
+
+
+def _refused(name: str, change_set: Mapping[str, Any]) -> StackFailed:
+    reason = change_set.get("StatusReason", "no reason given")
+    return StackFailed(f"{name}: CloudFormation refused the change set: {reason}")
 
 
 def _is_settled(stack: Mapping[str, Any]) -> bool:
