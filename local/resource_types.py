@@ -412,6 +412,18 @@ def install(state_directory: Path) -> None:
         provisioners._REPLACING_PROPERTIES[name] = (*kind.replacing, *kind.recorded)
         if "Tags" in kind.updatable:
             provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+    _mend_deletion_of_keys(provisioners._RESOURCE_HANDLERS["AWS::KMS::Key"])
+
+
+def _mend_deletion_of_keys(handlers: dict[str, Any]) -> None:
+    """Let keys be deleted whose waiting period is a parameter: the emulator hands it on as text, and fails."""
+    delete = handlers["delete"]
+
+    def delete_with_number(physical_id: str, properties: Properties) -> None:
+        days = int(properties.get("PendingWindowInDays", 30))
+        delete(physical_id, {**properties, "PendingWindowInDays": days})
+
+    handlers["delete"] = delete_with_number
 
 
 def _has(module: str, name: str) -> bool:

@@ -21,7 +21,7 @@ from infra.stacks import Stacks
 deploy = functools.partial(tool.deploy, timeout=30)
 destroy = functools.partial(tool.destroy, timeout=30)
 
-STACKS = [f"marketplace-local-{name}" for name in ("keys", "ingest", "storage", "connections")]
+STACKS = [f"marketplace-local-{name}" for name in ("keys", "network", "ingest", "storage", "connections")]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
 
 

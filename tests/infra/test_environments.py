@@ -40,6 +40,7 @@ def test_local_consists_of_these_stacks_in_this_order():
 
     assert [(stack.name, stack.stack_name) for stack in stacks] == [
         ("keys", "marketplace-local-keys"),
+        ("network", "marketplace-local-network"),
         ("ingest", "marketplace-local-ingest"),
         ("storage", "marketplace-local-storage"),
         ("connections", "marketplace-local-connections"),
