@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
-import yaml
 from botocore.exceptions import ClientError
 
 from infra import deploy as tool
@@ -56,6 +56,15 @@ def secret(client: Any, name: str) -> dict[str, Any]:
 def test_outputs_name_what_the_other_parts_need(emulator, emulator_url, parameters):
     outputs = deploy("local", parameters)
 
+    given = {name: outputs.pop(name) for name in list(outputs) if name.endswith(("Id", "Ids", "KeyArn"))}
+    assert {name: re.sub(r"[0-9a-f]{17}|[0-9a-f-]{36}", "…", value) for name, value in given.items()} == {
+        "DataKeyArn": "arn:aws:kms:us-east-1:000000000000:key/…",
+        "LogsKeyArn": "arn:aws:kms:us-east-1:000000000000:key/…",
+        "VpcId": "vpc-…",
+        "PublicSubnetIds": "subnet-…,subnet-…,subnet-…",
+        "PrivateSubnetIds": "subnet-…,subnet-…,subnet-…",
+        **dict.fromkeys([f"{role}SecurityGroupId" for role in ("Airflow", "Store", "Warehouse", "Functions")], "sg-…"),
+    }
     assert outputs == {
         "LandingBucketName": BUCKET,
         "LandingBucket": BUCKET,
@@ -158,7 +167,7 @@ def test_a_changed_password_updates_the_connections_only(emulator, parameters):
     deploy("local", parameters | {"StoreReaderPassword": "reader-password-0002"}, progress=lines.append)
 
     assert secret(emulator, "store_reader")["password"] == "reader-password-0002"
-    assert lines[1:3] == ["marketplace-local-ingest: unchanged", "marketplace-local-storage: unchanged"]
+    assert lines[1:5] == [f"{stack}: unchanged" for stack in STACKS[:4]]
     assert lines[-1] == "marketplace-local-connections: UPDATE_COMPLETE"
 
 
@@ -195,7 +204,11 @@ def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, 
     template.write_text(good.replace("VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201"))
     with pytest.raises(StackFailed, match=r"LandingQueue \(AWS::SQS::Queue\)"):
         deploy("local", parameters)
-    assert statuses(emulator("cloudformation")) == {"marketplace-local-ingest": "ROLLBACK_COMPLETE"}
+    assert statuses(emulator("cloudformation")) == {
+        "marketplace-local-keys": "CREATE_COMPLETE",
+        "marketplace-local-network": "CREATE_COMPLETE",
+        "marketplace-local-ingest": "ROLLBACK_COMPLETE",
+    }
 
     template.write_text(good)
     deploy("local", parameters)
@@ -279,7 +292,7 @@ def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, mon
     destroy("local")
 
     assert len(found.pop("marketplace-local-connections")) == 9
-    assert found == {"marketplace-local-storage": [], "marketplace-local-ingest": []}
+    assert found == {stack: [] for stack in STACKS[:4]}
 
 
 def test_destroy_goes_on_when_a_bucket_was_deleted_by_hand(emulator, parameters):
@@ -291,27 +304,62 @@ def test_destroy_goes_on_when_a_bucket_was_deleted_by_hand(emulator, parameters)
     assert statuses(emulator("cloudformation")) == {}
 
 
-def test_the_command_prints_where_it_goes_first_then_the_outputs(
-    emulator, emulator_url, parameters, tmp_path: Path, capsys
-):
+def test_the_command_prints_where_it_goes_first_then_the_outputs(emulator, emulator_url, tmp_path: Path, capsys):
     file = tmp_path / "parameters.yaml"
-    file.write_text(yaml.safe_dump(parameters))
+    file.write_text("Creator: tests\nRawFileRetentionDays: 7\n")
 
-    assert main(["deploy", "--environment", "local", "--parameters", str(file)]) == 0
+    assert main(["deploy", "--environment", "dev", "--parameters", str(file)]) == 0
+
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"dev: account 000000000000, {emulator_url}"
+    assert "LandingBucket=marketplace-dev-landing-000000000000-us-east-1" in printed
+    stack = emulator("cloudformation").describe_stacks(StackName="marketplace-dev-storage")["Stacks"][0]
+    assert {"ParameterKey": "RawFileRetentionDays", "ParameterValue": "7"} in stack["Parameters"]
+
+    assert main(["destroy", "--environment", "dev"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "marketplace-dev-keys: DELETE_COMPLETE"
+
+
+def test_the_command_line_wins_over_the_file(emulator, tmp_path: Path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("Creator: somebody\n")
+
+    assert main(["deploy", "--environment", "dev", "--creator", "tests", "--parameters", str(file)]) == 0
+
+    stack = emulator("cloudformation").describe_stacks(StackName="marketplace-dev-keys")["Stacks"][0]
+    assert {"Key": "creator", "Value": "tests"} in stack["Tags"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "--environment", ""], "plan: Say which environment: make plan ENV=dev CREATOR=you@example.org"),
+        (["destroy", "--environment", ""], "destroy: Say which environment: make destroy ENV=dev"),
+        (
+            ["deploy", "--environment", "dev", "--creator", ""],
+            "deploy dev: Say who deploys, for the tag on every resource: make deploy ENV=dev CREATOR=you@example.org",
+        ),
+        (
+            ["destroy", "--environment", "local"],
+            "destroy local: local is this machine: make up deploys it, make reset deletes it.",
+        ),
+        (
+            ["plan", "--environment", "dev", "--creator", "tests", "--parameters", "/nowhere/file"],
+            "plan dev: [Errno 2] No such file or directory: '/nowhere/file'",
+        ),
+        (
+            ["plan", "--environment", "dev", "--creator", "tests", "--parameters", __file__],
+            f"plan dev: {__file__} is not YAML: ",
+        ),
+    ],
+)
+def test_the_command_says_what_is_wrong_and_fails(emulator, capsys, arguments: list[str], message: str):
+    assert main(arguments) == 1
 
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[0] == f"local: account 000000000000, {emulator_url}"
-    assert f"LandingBucket={BUCKET}" in printed.out.splitlines()
-    assert "password-0001" not in printed.out + printed.err
-
-    assert main(["destroy", "--environment", "local"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "marketplace-local-ingest: DELETE_COMPLETE"
-
-
-def test_the_command_says_what_is_wrong_and_fails(emulator, capsys):
-    assert main(["deploy", "--environment", "local"]) == 1
-
-    assert capsys.readouterr().err == "deploy local: The stack 'keys' needs a value for Creator.\n"
+    assert printed.err.startswith(message)
+    assert printed.out == ""
+    assert statuses(emulator("cloudformation")) == {}
 
 
 def test_what_the_emulator_drops_is_what_the_docs_say(emulator, parameters):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ from infra.deploy import deploy, destroy
 from infra.errors import ConfigError, EndpointRefused, StackFailed, StackTimeout
 from infra.stacks import Stacks
 from local import aws
+from tests.infra import templates
+
+ON_AWS = ("dev", "qa", "prod")
 
 
 class OneStack:
@@ -103,9 +109,83 @@ def test_an_unknown_environment_is_refused_with_those_there_are():
         deploy("staging", {})
 
 
-def test_prod_is_not_destroyed():
-    with pytest.raises(ConfigError, match="does not destroy prod"):
-        destroy("prod")
+@pytest.mark.parametrize("environment", ["local", *ON_AWS])
+def test_every_environment_has_what_its_templates_ask_for(environment: str, parameters):
+    given = parameters if environment == "local" else {"Creator": "tests"}
+    config = environments.load(environment)
+
+    resolved = environments.resolve_parameters(config, given)
+
+    for stack in config.stacks:
+        for name, specification in environments.template_parameters(stack.template).items():
+            value = resolved[stack.name].get(name, specification.get("Default"))
+            if "AllowedPattern" in specification:
+                assert re.search(specification["AllowedPattern"], value), f"{stack.name}.{name}"
+            elif "AllowedValues" in specification:
+                assert int(value) in specification["AllowedValues"], f"{stack.name}.{name}"
+            else:
+                assert specification["MinValue"] <= int(value) <= specification["MaxValue"], f"{stack.name}.{name}"
+
+
+def test_dev_qa_and_prod_are_the_same_stacks_with_the_same_parameters_set():
+    dev, qa, prod = (
+        [(stack.name, sorted(stack.parameters)) for stack in environments.load(name).stacks] for name in ON_AWS
+    )
+
+    assert dev == qa == prod
+    assert [name for name, _ in dev] == ["keys", "network", "ingest", "storage"]
+    # So that what runs on AWS has run on a machine: local only adds to it, as there is a database to connect to.
+    local = [(stack.name, sorted(stack.parameters)) for stack in environments.load("local").stacks]
+    assert local == [*dev, ("connections", [])]
+
+
+def test_networks_of_the_environments_do_not_overlap():
+    ranges = [
+        ipaddress.ip_network(stack.parameters["VpcCidr"])
+        for environment in ("local", *ON_AWS)
+        for stack in environments.load(environment).stacks
+        if stack.name == "network"
+    ]
+
+    assert len(ranges) == 4
+    assert [pair for pair in itertools.combinations(ranges, 2) if pair[0].overlaps(pair[1])] == []
+
+
+def test_what_differs_between_environments_is_this():
+    differing = {
+        environment: {
+            key: value for stack in environments.load(environment).stacks for key, value in stack.parameters.items()
+        }
+        for environment in ("local", *ON_AWS)
+    }
+
+    assert {name: [values[name] for values in differing.values()] for name in differing["prod"]} == {
+        "KeyDeletionWindowDays": ["7", "7", "7", "30"],
+        "VpcCidr": ["10.10.0.0/16", "10.20.0.0/16", "10.30.0.0/16", "10.40.0.0/16"],
+        "NatGateways": ["One", "One", "One", "PerZone"],
+        "FlowLogRetentionDays": ["1", "7", "14", "90"],
+        "RawFileRetentionDays": ["30", "30", "30", "90"],
+    }
+
+
+@pytest.mark.parametrize("environment", ["local", *ON_AWS])
+def test_what_a_stack_imports_is_exported_by_one_before_it(environment: str, parameters):
+    config = environments.load(environment)
+    resolved = environments.resolve_parameters(config, parameters if environment == "local" else {"Creator": "tests"})
+    exported: set[str] = set()
+    imported: set[str] = set()
+
+    for stack in config.stacks:
+        imports = environments.imports(stack.template, resolved[stack.name])
+        assert imports <= exported, stack.name
+        imported |= imports
+        outputs = templates.load(templates.DIRECTORY / f"{stack.name}.yaml")["Outputs"]
+        exported |= {f"marketplace-{environment}-{name}" for name in outputs}
+
+    assert imported == {
+        f"marketplace-{environment}-{name}"
+        for name in ("DataKeyArn", "LogsKeyArn", "LandingBucketName", "LandingQueueArn")
+    }
 
 
 @pytest.mark.parametrize(
