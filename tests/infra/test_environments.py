@@ -128,14 +128,14 @@ def test_every_environment_has_what_its_templates_ask_for(environment: str, para
 
 
 def test_dev_qa_and_prod_are_the_same_stacks_with_the_same_parameters_set():
-    dev, qa, prod = (
-        [(stack.name, sorted(stack.parameters)) for stack in environments.load(name).stacks] for name in ON_AWS
+    local, dev, qa, prod = (
+        [(stack.name, sorted(stack.parameters)) for stack in environments.load(name).stacks]
+        for name in ("local", *ON_AWS)
     )
 
     assert dev == qa == prod
     assert [name for name, _ in dev] == ["keys", "network", "ingest", "storage"]
-    # So that what runs on AWS has run on a machine: local only adds to it, as there is a database to connect to.
-    local = [(stack.name, sorted(stack.parameters)) for stack in environments.load("local").stacks]
+    # What runs on AWS runs on a machine first. On AWS there is no database to connect to yet.
     assert local == [*dev, ("connections", [])]
 
 
@@ -152,14 +152,13 @@ def test_networks_of_the_environments_do_not_overlap():
 
 
 def test_what_differs_between_environments_is_this():
-    differing = {
-        environment: {
-            key: value for stack in environments.load(environment).stacks for key, value in stack.parameters.items()
-        }
-        for environment in ("local", *ON_AWS)
-    }
+    values: dict[str, list[str]] = {}
+    for environment in ("local", *ON_AWS):
+        for stack in environments.load(environment).stacks:
+            for name, value in stack.parameters.items():
+                values.setdefault(name, []).append(value)
 
-    assert {name: [values[name] for values in differing.values()] for name in differing["prod"]} == {
+    assert values == {
         "KeyDeletionWindowDays": ["7", "7", "7", "30"],
         "VpcCidr": ["10.10.0.0/16", "10.20.0.0/16", "10.30.0.0/16", "10.40.0.0/16"],
         "NatGateways": ["One", "One", "One", "PerZone"],
