@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down status logs upload reset test lint hooks docs lock screenshots bootstrap plan deploy destroy
+.PHONY: help demo up down doctor status logs upload reset test lint hooks docs lock screenshots bootstrap plan deploy destroy
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
@@ -26,6 +26,14 @@ up: bootstrap ## start the platform on this machine, or heal what is down
 
 down: bootstrap ## stop the platform; its data stays
 	@$(LOCAL) down
+
+doctor: ## what is wrong with this machine or this clone, and what to type (changes nothing)
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then \
+			PYTHONPATH=dags exec "$$python" -B -m local.doctor; \
+		fi; \
+	done; \
+	echo "doctor: no Python 3 that can run it. Debian 12, Ubuntu 24.04 or newer: sudo apt-get install -y python3 python3-venv" >&2; exit 1
 
 status: bootstrap ## each part with its health and address
 	@$(LOCAL) status

@@ -89,9 +89,11 @@ install_packages() {
 
 # Prints all Debian packages that are missing, so that whoever must ask an administrator asks once.
 missing_packages() {
-    .venv/python -m local.pgbin >/dev/null 2>&1 || printf 'postgresql postgresql-postgis '
+    local python
+    python=$(find_python)
+    "$python" -B -m local.pgbin >/dev/null 2>&1 || printf 'postgresql postgresql-postgis '
     command -v uv >/dev/null || [ -x .local/tools/bin/uv ] ||
-        .venv/python -c 'import sys
+        "$python" -c 'import sys
 try: import ensurepip
 except ImportError: print("python%d.%d-venv" % sys.version_info[:2])'
 }
@@ -188,4 +190,5 @@ main() {
     say "Installed."
 }
 
-up_to_date || main
+# local.doctor asks by the rules above, which change nothing: bootstrap.sh ask FUNCTION
+if [ "${1:-}" = ask ]; then "$2"; else up_to_date || main; fi

@@ -20,7 +20,7 @@ class PostgresMissingError(RuntimeError):
     """No server that is new enough and has PostGIS."""
 
 
-def _major(bin_dir: Path) -> int:
+def major(bin_dir: Path) -> int:
     """Return the server's major version, 0 when `bin_dir` holds no server that runs."""
     if not (bin_dir / "initdb").exists() or not (bin_dir / "pg_config").exists():
         return 0
@@ -43,9 +43,9 @@ def find() -> Path:
     on_path = shutil.which("postgres")
     if on_path:
         found.append(Path(on_path).resolve().parent)
-    newest_first = sorted(((_major(path), path) for path in found), reverse=True)
-    for major, path in newest_first:
-        if major >= OLDEST_MAJOR and _has_postgis(path):
+    newest_first = sorted(((major(path), path) for path in found), reverse=True)
+    for version, path in newest_first:
+        if version >= OLDEST_MAJOR and _has_postgis(path):
             return path
     raise PostgresMissingError(f"No PostgreSQL {OLDEST_MAJOR} or newer with PostGIS is installed.")
 

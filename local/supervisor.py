@@ -318,7 +318,7 @@ def leftovers(layout: Layout) -> list[psutil.Process]:
     )
 
 
-def _orphans(layout: Layout) -> set[psutil.Process]:
+def orphans(layout: Layout) -> set[psutil.Process]:
     """Return the leftovers that no supervisord of ours looks after."""
     found = leftovers(layout)  # first: what a part forks after this is in the family and not in here
     return set(found) - set(_family(layout))
@@ -326,7 +326,7 @@ def _orphans(layout: Layout) -> set[psutil.Process]:
 
 def end_orphans(layout: Layout, say: Callable[[str], None] = silent) -> None:
     """End what a killed part or supervisord left behind, PostgreSQL by its own fast shutdown."""
-    known = _orphans(layout)
+    known = orphans(layout)
     if known:
         say(f"Ending {len(known)} process{'es' if len(known) > 1 else ''} that a killed part left")
     told: dict[psutil.Process, float] = {}
@@ -345,5 +345,5 @@ def end_orphans(layout: Layout, say: Callable[[str], None] = silent) -> None:
                 if time.monotonic() > told[process] + patience:
                     process.kill()
         psutil.wait_procs(alive, timeout=0.3)
-        known |= _orphans(layout)
+        known |= orphans(layout)
     psutil.wait_procs(known, timeout=2)  # what has ended is still listed until init has taken note
