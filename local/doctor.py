@@ -62,7 +62,7 @@ def wrong(text: str, fix: str) -> Finding:
     return Finding(WRONG, text, fix)
 
 
-def examine(name: str, check: Check, seconds: float = CHECK_SECONDS) -> list[Finding]:
+def examine(name: str, check: Check) -> list[Finding]:
     """Return a check's findings. One that hangs or fails is a finding itself, and what it found before counts."""
     findings: list[Finding] = []
 
@@ -79,10 +79,10 @@ def examine(name: str, check: Check, seconds: float = CHECK_SECONDS) -> list[Fin
 
     thread = threading.Thread(target=collect, daemon=True)
     thread.start()
-    thread.join(seconds)
+    thread.join(CHECK_SECONDS)
     found = list(findings)
     if thread.is_alive():
-        hangs = f"{name}: no answer for {seconds:.0f} s"
+        hangs = f"{name}: no answer for {CHECK_SECONDS:.0f} s"
         found.append(wrong(hangs, "something takes requests and does not answer: make down, then make up"))
     return found
 

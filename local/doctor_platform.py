@@ -78,7 +78,9 @@ def turn(port: int) -> Iterator[Finding]:
 
 def processes(platform: Platform) -> Iterator[Finding]:
     """Look for processes of this platform that no supervisor looks after."""
-    left = sorted(orphans(platform.layout), key=lambda process: process.pid)
+    # Looked for twice: what ends between listing all and listing the supervisor's own, as a session does, is none.
+    twice = orphans(platform.layout) & orphans(platform.layout)
+    left = sorted(twice, key=lambda process: process.pid)
     if left:
         names = ", ".join(f"{process.pid} {process.name()}" for process in left[:5])
         count = "1 process" if len(left) == 1 else f"{len(left)} processes"
