@@ -176,11 +176,14 @@ class Platform:
         states.save(self.layout, self.state)
 
     def _programs(self) -> list[Program]:
-        launch = [sys.executable, "-m", "local.launch", str(self.layout.state)]
-        programs = [postgres.program(self.state), Program("emulator", [*launch, "emulator"], stop_seconds=15)]
+        programs = [postgres.program(self.state), self._launched("emulator", 15)]
         if self._with_airflow:
-            programs += [Program(part, [*launch, part], stop_seconds=20) for part in airflow.PARTS]
+            programs += [self._launched(part, 20) for part in airflow.PARTS]
         return programs
+
+    def _launched(self, part: str, stop_seconds: int) -> Program:
+        launch = [sys.executable, "-m", "local.launch", str(self.layout.state)]
+        return Program(part, [*launch, part], stop_seconds=stop_seconds)
 
     def _start_supervisor(self) -> None:
         if not self.state.postgres_home:
