@@ -1,6 +1,6 @@
 # The images of docker-compose.yaml: `postgres`, and `platform` for everything else. See docs/docker.md.
-ARG POSTGRES_IMAGE=postgres:15.15-bookworm
-ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
+ARG POSTGRES_IMAGE=postgres:15.18-bookworm
+ARG PYTHON_IMAGE=python:3.12.13-slim-bookworm
 
 # Not postgis/postgis, which has no image for arm64.
 FROM ${POSTGRES_IMAGE} AS postgres
