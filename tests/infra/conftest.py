@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,7 @@ def parameters() -> dict[str, str]:
 @pytest.fixture
 def editable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of templates and configuration to spoil: the deploy tool reads it, not the real ones."""
-    for directory in ("templates", "config/local"):
-        target = tmp_path / directory
-        target.mkdir(parents=True)
-        for source in (environments.ROOT / directory).glob("*.yaml"):
-            (target / source.name).write_bytes(source.read_bytes())
+    for directory in ("templates", "config"):
+        shutil.copytree(environments.ROOT / directory, tmp_path / directory)
     monkeypatch.setattr(environments, "ROOT", tmp_path)
     return tmp_path

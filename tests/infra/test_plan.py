@@ -1,0 +1,208 @@
+"""What `plan` says, to the letter, and that it leaves the account as it was."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import deploy as tool
+from infra.environments import ROOT
+from infra.errors import StackFailed
+from tests.infra import inventory
+
+deploy = functools.partial(tool.deploy, timeout=60)
+
+CREATOR = {"Creator": "tests"}
+KEYS = """\
+marketplace-dev-keys: new
+  + DataKey (AWS::KMS::Key)
+  + DataKeyAlias (AWS::KMS::Alias)
+  + LogsKey (AWS::KMS::Key)
+  + LogsKeyAlias (AWS::KMS::Alias)
+"""
+INGEST = """\
+marketplace-dev-ingest: new
+  + DeadLetterAlarm (AWS::CloudWatch::Alarm)
+  + LandingDeadLetterQueue (AWS::SQS::Queue)
+  + LandingDeadLetterQueuePolicy (AWS::SQS::QueuePolicy)
+  + LandingQueue (AWS::SQS::Queue)
+  + LandingQueuePolicy (AWS::SQS::QueuePolicy)
+  + OldestEventAlarm (AWS::CloudWatch::Alarm)
+"""
+STORAGE = """\
+marketplace-dev-storage: new; cannot be computed before there is marketplace-dev-DataKeyArn, \
+marketplace-dev-LandingBucketName, marketplace-dev-LandingQueueArn; by its template:
+  + LandingBucket (AWS::S3::Bucket)
+  + LandingBucketPolicy (AWS::S3::BucketPolicy)
+"""
+UNCHANGED = [f"marketplace-dev-{name}: unchanged" for name in ("keys", "network", "ingest", "storage")]
+
+Plan = Callable[..., list[str]]
+
+
+@pytest.fixture
+def plan(emulator) -> Plan:
+    """Plan dev; give the lines after the first, once it is sure that nothing has changed."""
+
+    def planned(parameters: dict[str, str] | None = None) -> list[str]:
+        before = _traces(emulator)
+        lines: list[str] = []
+        tool.plan("dev", CREATOR | (parameters or {}), timeout=60, progress=lines.append)
+        assert _traces(emulator) == before
+        assert lines[0].startswith("dev: account 000000000000, http://127.0.0.1:")
+        return lines[1:]
+
+    return planned
+
+
+def _traces(client: Callable[[str], Any]) -> list[Any]:
+    """All that CloudFormation remembers: stacks, their events and change sets. It touches no resource without them."""
+    cloudformation = client("cloudformation")
+    return [
+        [
+            stack,
+            cloudformation.describe_stack_events(StackName=stack["StackId"])["StackEvents"],
+            cloudformation.list_change_sets(StackName=stack["StackId"])["Summaries"],
+        ]
+        for stack in cloudformation.describe_stacks()["Stacks"]
+    ]
+
+
+def edit(directory: Path, template: str, old: str, new: str) -> None:
+    path = directory / "templates" / f"{template}.yaml"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def test_a_new_environment(plan: Plan, emulator):
+    empty = inventory.of(emulator)
+    lines = plan()
+    assert inventory.of(emulator) == empty
+
+    network = lines.index("marketplace-dev-ingest: new")
+    assert lines[:6] == [
+        *KEYS.splitlines(),
+        "marketplace-dev-network: new; cannot be computed before there is marketplace-dev-LogsKeyArn; by its template:",
+    ]
+    assert lines[network:] == (INGEST + STORAGE).splitlines()
+    # Of the rest: each resource of the template once, with its condition where it has one.
+    assert lines[6] == "  + Vpc (AWS::EC2::VPC)"
+    assert len(lines[6:network]) == 49
+    assert [line for line in lines[6:network] if ", if" in line] == [
+        "  + NatAddressB (AWS::EC2::EIP), if HasNatGatewayPerZone",
+        "  + NatGatewayB (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
+        "  + NatAddressC (AWS::EC2::EIP), if HasNatGatewayPerZone",
+        "  + NatGatewayC (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
+    ]
+
+
+def test_nothing_to_change(plan: Plan):
+    deploy("dev", CREATOR)
+
+    assert plan() == UNCHANGED
+
+
+def test_changed_properties(plan: Plan):
+    deploy("dev", CREATOR)
+
+    assert plan({"MaxReceiveCount": "7"}) == [
+        *UNCHANGED[:2],
+        "marketplace-dev-ingest: changes",
+        "  ~ LandingQueue (AWS::SQS::Queue): RedrivePolicy",
+        # These refer to the queue, and the emulator does not know of alarms and policies that they are never replaced.
+        "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
+        "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
+        UNCHANGED[3],
+    ]
+
+
+def test_a_replacement_is_loud_and_says_what_becomes_of_the_old_one(plan: Plan, editable: Path):
+    deploy("dev", CREATOR)
+    edit(editable, "ingest", '-landing-dead-letter"\n      Sqs', '-landing-dlq"\n      Sqs')
+
+    assert plan() == [
+        *UNCHANGED[:2],
+        "marketplace-dev-ingest: changes",
+        "  ~ DeadLetterAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
+        "  ! LandingDeadLetterQueue (AWS::SQS::Queue): REPLACED because of QueueName; the old one is deleted with what "
+        "is in it",
+        "  ~ LandingDeadLetterQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument, Queues; may be replaced",
+        "  ~ LandingQueue (AWS::SQS::Queue): RedrivePolicy",
+        "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
+        "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
+        UNCHANGED[3],
+    ]
+
+    template = editable / "templates" / "ingest.yaml"
+    template.write_text(template.read_text().replace("UpdateReplacePolicy: Delete", "UpdateReplacePolicy: Retain"))
+    assert [line for line in plan() if line.startswith("  !")] == [
+        "  ! LandingDeadLetterQueue (AWS::SQS::Queue): REPLACED because of QueueName; the old one is kept, outside the "
+        "stack"
+    ]
+
+
+def test_a_removal(plan: Plan, editable: Path):
+    deploy("dev", CREATOR)
+    alarm = (editable / "templates" / "ingest.yaml").read_text().partition("  OldestEventAlarm:\n")[2]
+    edit(editable, "ingest", "  OldestEventAlarm:\n" + alarm.partition("\nOutputs:")[0], "")
+    edit(editable, "storage", "    DeletionPolicy: Delete", "    DeletionPolicy: Retain")
+    deploy("dev", CREATOR)  # the policy counts as it was deployed
+    text = (editable / "templates" / "storage.yaml").read_text()
+    (editable / "templates" / "storage.yaml").write_text(text.partition("Resources:")[0] + NOTHING)
+
+    assert plan() == [
+        *UNCHANGED[:3],
+        "marketplace-dev-storage: changes",
+        "  - LandingBucket (AWS::S3::Bucket): REMOVED; it is kept, outside the stack",
+        "  - LandingBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted with what is in it",
+        "  + Nothing (AWS::CloudFormation::WaitConditionHandle)",
+    ]
+
+
+NOTHING = """\
+Resources:
+  Nothing:
+    Type: AWS::CloudFormation::WaitConditionHandle
+"""
+
+
+def test_a_stack_that_never_came_to_life_is_not_touched(plan: Plan, emulator):
+    emulator("cloudformation").create_change_set(
+        StackName="marketplace-dev-ingest",
+        ChangeSetName="somebody-looks-at-this",
+        ChangeSetType="CREATE",
+        TemplateBody=(ROOT / "templates" / "ingest.yaml").read_text(),
+        Parameters=[
+            {"ParameterKey": "Environment", "ParameterValue": "dev"},
+            {"ParameterKey": "Creator", "ParameterValue": "somebody"},
+        ],
+    )
+
+    lines = plan()
+
+    heading = "marketplace-dev-ingest: REVIEW_IN_PROGRESS, so it is deleted and created anew; by its template:"
+    assert lines[lines.index(heading) + 1] == "  + LandingQueue (AWS::SQS::Queue)"
+
+
+def test_a_stack_that_imports_what_is_not_there_yet(plan: Plan, editable: Path):
+    deploy("dev", CREATOR)
+    edit(editable, "storage", "${Project}-${Environment}-DataKeyArn", "${Project}-${Environment}-OtherKeyArn")
+
+    assert plan() == [
+        *UNCHANGED[:3],
+        "marketplace-dev-storage: cannot be computed before there is marketplace-dev-OtherKeyArn",
+    ]
+
+
+def test_what_cloudformation_refuses_is_said_and_leaves_nothing(plan: Plan, emulator):
+    before = _traces(emulator)
+
+    with pytest.raises(StackFailed, match=r"^marketplace-dev-ingest: .*MaxReceiveCount"):
+        plan({"MaxReceiveCount": "0"})
+
+    assert _traces(emulator) == before
