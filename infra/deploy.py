@@ -120,7 +120,9 @@ def _tags(config: Environment, parameters: Mapping[str, str]) -> dict[str, str]:
 def _confirm(environment: str, account: str) -> None:
     """Have a person type what is about to be deleted, and where."""
     expected = f"{environment} {account}"
-    print(f"All of {environment} in account {account} is deleted, with its data. To go on, type: {expected}")
+    print(
+        f"All of {environment} in account {account} is deleted, with its data. To go on, type: {expected}", flush=True
+    )
     if sys.stdin.readline().strip() != expected:
         raise NotConfirmed("Not confirmed: nothing was touched.")
 
@@ -243,13 +245,16 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, or 1 after a message on standard error."""
+    """Run the command line; return the exit code: 0, or 1 (130 for Ctrl-C) after a message on standard error."""
     options = _parser().parse_args(arguments)
     try:
         _run(options)
     except (DeployError, BotoCoreError, ClientError, OSError) as error:
         print(f"{options.command} {options.environment}".strip() + f": {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted. CloudFormation ends what it has begun; to go on, type the same again.", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -30,7 +30,9 @@ def lines(
     if status in STILLBORN:
         return [f"{name}: {status}, so it is deleted and created anew; by its template:", *_listed(stack.template)]
     if status is not None and status not in ALIVE:
-        return [f"{name}: {status}: plan again when it has ended, or see what deploy says"]
+        return [
+            f"{name}: {status}, in which CloudFormation computes nothing: wait for its end, or see what deploy says"
+        ]
     if missing and status:
         return [f"{name}: cannot be computed before there is {', '.join(missing)}"]
     if missing:

@@ -112,6 +112,7 @@ def test_tags_reach_stacks_and_resources(emulator, parameters):
 
     for stack in emulator("cloudformation").describe_stacks()["Stacks"]:
         assert {tag["Key"]: tag["Value"] for tag in stack["Tags"]} == expected
+        assert stack["Capabilities"] == ["CAPABILITY_NAMED_IAM"]  # AWS demands it for roles; the emulator does not
     queue_tags = emulator("sqs").list_queue_tags(QueueUrl=outputs["LandingQueueUrl"])["Tags"]
     assert expected.items() <= queue_tags.items()
 

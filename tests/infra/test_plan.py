@@ -12,6 +12,7 @@ import pytest
 from infra import deploy as tool
 from infra.environments import ROOT
 from infra.errors import StackFailed
+from infra.stacks import Stacks
 from tests.infra import inventory
 
 deploy = functools.partial(tool.deploy, timeout=60)
@@ -66,7 +67,7 @@ def _traces(client: Callable[[str], Any]) -> list[Any]:
         [
             stack,
             cloudformation.describe_stack_events(StackName=stack["StackId"])["StackEvents"],
-            cloudformation.list_change_sets(StackName=stack["StackId"])["Summaries"],
+            cloudformation.list_change_sets(StackName=stack["StackName"])["Summaries"],
         ]
         for stack in cloudformation.describe_stacks()["Stacks"]
     ]
@@ -98,6 +99,38 @@ def test_a_new_environment(plan: Plan, emulator):
         "  + NatGatewayB (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
         "  + NatAddressC (AWS::EC2::EIP), if HasNatGatewayPerZone",
         "  + NatGatewayC (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
+    ]
+
+
+def test_ctrl_c_leaves_nothing_either(emulator, monkeypatch, capsys):
+    asked: list[str] = []
+
+    def interrupt(_stacks: Stacks, name: str, _change_set_id: str) -> None:
+        asked.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stacks, "_wait_for_change_set", interrupt)
+
+    assert tool.main(["plan", "--environment", "dev", "--creator", "tests"]) == 130
+
+    assert asked == ["marketplace-dev-keys"]
+    assert _traces(emulator) == []
+    assert capsys.readouterr().err.startswith("Interrupted.")
+
+
+@pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"])
+def test_a_stack_that_cannot_be_updated_now(plan: Plan, monkeypatch, status: str):
+    deploy("dev", CREATOR)
+    real = Stacks.status
+    monkeypatch.setattr(
+        Stacks, "status", lambda stacks, name: status if name == "marketplace-dev-ingest" else real(stacks, name)
+    )
+
+    assert plan() == [
+        *UNCHANGED[:2],
+        f"marketplace-dev-ingest: {status}, in which CloudFormation computes nothing: wait for its end, or see what "
+        "deploy says",
+        UNCHANGED[3],
     ]
 
 
