@@ -45,7 +45,7 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
 
 
 def command() -> list[str]:
-    """Return the emulator's command line: its own program, with the types that local/resource_types.py adds.
+    """Return the emulator's command line: its own program, with what local/resource_types.py adds.
 
     -P keeps this directory off the module path: it has a platform.py, and so has the standard library.
     """
@@ -107,6 +107,7 @@ def missing(state: State) -> list[str]:
         "the bucket's notification": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
             "QueueConfigurations"
         ][0],
+        "the bucket's lifecycle": lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
         "the bucket's versioning": lambda: {"Enabled": True}[s3.get_bucket_versioning(Bucket=bucket)["Status"]],
     }
     for name in CONNECTIONS:

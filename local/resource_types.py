@@ -1,11 +1,11 @@
-"""The AWS emulator, with the CloudFormation resource types that it lacks.
+"""The AWS emulator, with what its CloudFormation lacks: types that it does not know, properties that it drops.
 
-Runs in the emulator's own Python environment, in place of its program `ministack`. The types below go through the
-emulator's own EC2 API, so what a stack makes is there for every client, and gone when the stack is. They refuse what
-AWS refuses and the emulator does not notice, and every property that they would have to drop.
+Runs in the emulator's own Python environment, in place of its program `ministack`. What a stack asks for goes through
+the emulator's own APIs (EC2, S3, DynamoDB), so it is there for every client, and gone when the stack is. What AWS
+refuses and the emulator does not notice is refused here, and so is every property that would have to be dropped.
 
 Each create, update and delete is a line of resource-types.jsonl in the emulator's state directory: what is in there
-was done here and not by the emulator. Properties are written as they are; none of these types has a secret among them.
+was done here and not by the emulator. Properties are written as they are: none that is handled here is a secret.
 
 A type for which the emulator has no service is one more entry in TYPES, whose functions return an id and do nothing.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -35,8 +35,17 @@ NEEDED = {
         "_REPLACING_PROPERTIES",
         "_STACK_TAG_PROPERTY",
     ),
+    "ministack.services.dynamodb": (
+        "_delete_table",
+        "_describe_ttl",
+        "_update_continuous_backups",
+        "_update_table",
+        "_update_ttl",
+    ),
     "ministack.services.ec2": ("_ACTION_MAP", "_nat_gateways"),
+    "ministack.services.s3": ("_dispatch",),
 }
+S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 Properties = Mapping[str, Any]
 Attributes = dict[str, str]
@@ -68,9 +77,34 @@ class ResourceType:
     recorded: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class DroppedProperties:
+    """Properties that the emulator's own handler of a type leaves out, and how the resource is deleted.
+
+    Each function is given the physical id and the property's value, None when the template has the property no more.
+    """
+
+    apply: Mapping[str, Callable[[str, Any], None]]
+    # The emulator's handler leaves settings behind, which the next resource of that name would have.
+    delete: Callable[[str], None]
+
+
 def _module(name: str) -> Any:
     """Return a module of the emulator. It is imported late: this file is checked where there is no emulator."""
     return import_module(f"ministack.{name}")
+
+
+def _require(condition: bool, code: str, message: str) -> None:
+    if not condition:
+        raise RefusedError(code, message)
+
+
+def _known(properties: Properties, required: Sequence[str] = (), optional: Sequence[str] = ()) -> None:
+    """Refuse properties that lack a required one, or have one that nothing here would apply."""
+    for name in required:
+        _require(name in properties, "MissingParameter", f"{name} is required.")
+    unknown = ", ".join(sorted(set(properties) - {*required, *optional}))
+    _require(not unknown, "Unsupported", f"{unknown}: local/resource_types.py cannot apply it.")
 
 
 # EC2, through its query API
@@ -112,11 +146,6 @@ def _tag_anew(resource_id: str, old: Properties, new: Properties) -> None:
         for number, key in enumerate(keys, 1):
             form |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": after.get(key, "")}
         _ec2(action, form)
-
-
-def _require(present: bool, code: str, message: str) -> None:
-    if not present:
-        raise RefusedError(code, message)
 
 
 def _allocation(public_ip: str) -> str | None:
@@ -299,6 +328,188 @@ def _rule_type(direction: str, peer: str) -> ResourceType:
     )
 
 
+# S3, through its REST API
+
+
+def _s3(method: str, bucket: str, configuration: str = "", body: bytes = b"") -> None:
+    """Call the emulator's S3 API on a bucket or on one of its configurations."""
+    query = {configuration: [""]} if configuration else {}
+    status, _headers, answer = _module("services.s3")._dispatch(method, bucket, "", {}, body, query)
+    if status >= 400:
+        error = ElementTree.fromstring(answer)  # noqa: S314 - the emulator's own answer
+        raise RefusedError(_text(error, "Code"), _text(error, "Message"))
+
+
+def _xml(root: str, content: Any) -> bytes:
+    """Write a document: a mapping is child elements, a list is the element repeated, None is no element."""
+    document = ElementTree.Element(root, xmlns=S3_NAMESPACE)
+    _fill(document, content)
+    return bytes(ElementTree.tostring(document))
+
+
+def _fill(parent: ElementTree.Element, content: Any) -> None:
+    if not isinstance(content, Mapping):
+        parent.text = str(content).lower() if isinstance(content, bool) else str(content)
+        return
+    for name, value in content.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                _fill(ElementTree.SubElement(parent, name), item)
+
+
+def _set_encryption(bucket: str, value: Any) -> None:
+    if value is None:
+        return _s3("DELETE", bucket, "encryption")
+    _known(value, ["ServerSideEncryptionConfiguration"])
+    rules = []
+    for rule in value["ServerSideEncryptionConfiguration"]:
+        _known(rule, ["ServerSideEncryptionByDefault"], ["BucketKeyEnabled"])
+        rules.append(
+            {
+                "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
+                "BucketKeyEnabled": _true(rule.get("BucketKeyEnabled")),
+            }
+        )
+    return _s3("PUT", bucket, "encryption", _xml("ServerSideEncryptionConfiguration", {"Rule": rules}))
+
+
+def _true(value: Any) -> bool:
+    """Read a boolean of a template, which may come as a word from a parameter."""
+    return str(value).lower() == "true"
+
+
+def _set_lifecycle(bucket: str, value: Any) -> None:
+    if value is None:
+        return _s3("DELETE", bucket, "lifecycle")
+    _known(value, ["Rules"])
+    rules = {"Rule": [_lifecycle_rule(rule) for rule in value["Rules"]]}
+    return _s3("PUT", bucket, "lifecycle", _xml("LifecycleConfiguration", rules))
+
+
+def _lifecycle_rule(rule: Properties) -> dict[str, Any]:
+    """Return a rule as S3's API wants it."""
+    _known(
+        rule,
+        ["Status"],
+        [
+            "Id",
+            "Prefix",
+            "ExpirationInDays",
+            "ExpiredObjectDeleteMarker",
+            "NoncurrentVersionExpiration",
+            "AbortIncompleteMultipartUpload",
+            "Transitions",
+        ],
+    )
+    expiration: dict[str, Any] = {}
+    if "ExpirationInDays" in rule:
+        expiration["Days"] = int(rule["ExpirationInDays"])
+    if "ExpiredObjectDeleteMarker" in rule:
+        expiration["ExpiredObjectDeleteMarker"] = _true(rule["ExpiredObjectDeleteMarker"])
+    transitions = []
+    for transition in rule.get("Transitions", []):
+        _known(transition, ["TransitionInDays", "StorageClass"])
+        days = int(transition["TransitionInDays"])
+        transitions.append({"Days": days, "StorageClass": transition["StorageClass"]})
+    return {
+        "ID": rule.get("Id"),
+        "Filter": {"Prefix": rule.get("Prefix", "")},
+        "Status": rule["Status"],
+        "Transition": transitions,
+        "Expiration": expiration or None,
+        "NoncurrentVersionExpiration": _numbers(rule.get("NoncurrentVersionExpiration")),
+        "AbortIncompleteMultipartUpload": _numbers(rule.get("AbortIncompleteMultipartUpload")),
+    }
+
+
+def _numbers(settings: Properties | None) -> dict[str, int] | None:
+    # What is no number, the emulator would store and choke on later.
+    return None if settings is None else {name: int(value) for name, value in settings.items()}
+
+
+def _set_logging(bucket: str, value: Any) -> None:
+    content = {}
+    if value is not None:
+        _known(value, optional=["DestinationBucketName", "LogFilePrefix"])
+        target = value.get("DestinationBucketName", bucket)
+        _s3("HEAD", target)  # the emulator would log to a bucket that is not there
+        content = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": value.get("LogFilePrefix", "")}}
+    _s3("PUT", bucket, "logging", _xml("BucketLoggingStatus", content))
+
+
+def _set_ownership(bucket: str, value: Any) -> None:
+    if value is None:
+        return _s3("DELETE", bucket, "ownershipControls")
+    _known(value, ["Rules"])
+    return _s3("PUT", bucket, "ownershipControls", _xml("OwnershipControls", {"Rule": value["Rules"]}))
+
+
+def _set_tags(bucket: str, value: Any) -> None:
+    if not value:
+        return _s3("DELETE", bucket, "tagging")
+    return _s3("PUT", bucket, "tagging", _xml("Tagging", {"TagSet": {"Tag": value}}))
+
+
+def _delete_bucket(bucket: str) -> None:
+    try:
+        _s3("DELETE", bucket)
+    except RefusedError as refused:
+        if refused.code != "NoSuchBucket":
+            raise
+
+
+# DynamoDB, through its JSON API
+
+
+def _dynamodb(function: str, request: Mapping[str, Any]) -> Any:
+    """Call one of the emulator's DynamoDB operations and return its answer."""
+    status, _headers, body = getattr(_module("services.dynamodb"), function)(request)
+    answer = json.loads(body)
+    if status >= 400:
+        raise RefusedError(answer["__type"].rpartition("#")[2], answer["message"])
+    return answer
+
+
+def _set_time_to_live(table: str, value: Any) -> None:
+    if value is not None:
+        _known(value, ["Enabled"], ["AttributeName"])
+    current = _dynamodb("_describe_ttl", {"TableName": table})["TimeToLiveDescription"]
+    active = current.get("AttributeName") if current["TimeToLiveStatus"] == "ENABLED" else None
+    wanted = value.get("AttributeName", "") if value is not None and _true(value["Enabled"]) else None
+    if wanted == active:
+        return
+    # DynamoDB insists on two steps to another attribute. The emulator would take it at once.
+    message = f"TimeToLive is active on a different AttributeName: current AttributeName is {active}"
+    _require(wanted is None or active is None, "ValidationException", message)
+    specification = {"Enabled": wanted is not None, "AttributeName": active if wanted is None else wanted}
+    _dynamodb("_update_ttl", {"TableName": table, "TimeToLiveSpecification": specification})
+
+
+def _set_point_in_time_recovery(table: str, value: Any) -> None:
+    specification = {"PointInTimeRecoveryEnabled": False} if value is None else value
+    _known(specification, ["PointInTimeRecoveryEnabled"])
+    enabled = _true(specification["PointInTimeRecoveryEnabled"])
+    request = {"TableName": table, "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": enabled}}
+    _dynamodb("_update_continuous_backups", request)
+
+
+def _set_encryption_at_rest(table: str, value: Any) -> None:
+    specification: dict[str, Any] = {"Enabled": False}
+    if value is not None:
+        _known(value, ["SSEEnabled"], ["SSEType", "KMSMasterKeyId"])
+        specification = {name: setting for name, setting in value.items() if name != "SSEEnabled"}
+        specification["Enabled"] = _true(value["SSEEnabled"])
+    _dynamodb("_update_table", {"TableName": table, "SSESpecification": specification})
+
+
+def _delete_table(table: str) -> None:
+    try:
+        _dynamodb("_delete_table", {"TableName": table})
+    except RefusedError as refused:
+        if refused.code != "ResourceNotFoundException":
+            raise
+
+
 TYPES = {
     "AWS::EC2::EIP": ResourceType(_create_eip, _update_eip, _delete_eip, replacing=(), updatable=("Domain", "Tags")),
     "AWS::EC2::NatGateway": ResourceType(
@@ -327,6 +538,28 @@ TYPES = {
     ),
     "AWS::EC2::SecurityGroupIngress": _rule_type("Ingress", "SourceSecurityGroupId"),
     "AWS::EC2::SecurityGroupEgress": _rule_type("Egress", "DestinationSecurityGroupId"),
+}
+
+
+PROPERTIES = {
+    "AWS::DynamoDB::Table": DroppedProperties(
+        {
+            "PointInTimeRecoverySpecification": _set_point_in_time_recovery,
+            "SSESpecification": _set_encryption_at_rest,
+            "TimeToLiveSpecification": _set_time_to_live,
+        },
+        _delete_table,
+    ),
+    "AWS::S3::Bucket": DroppedProperties(
+        {
+            "BucketEncryption": _set_encryption,
+            "LifecycleConfiguration": _set_lifecycle,
+            "LoggingConfiguration": _set_logging,
+            "OwnershipControls": _set_ownership,
+            "Tags": _set_tags,
+        },
+        _delete_bucket,
+    ),
 }
 
 
@@ -364,10 +597,7 @@ def _handlers(name: str, kind: ResourceType, record: Record) -> dict[str, Any]:
     """Return what the emulator's CloudFormation calls for a type."""
 
     def checked(properties: Properties) -> None:
-        for required in kind.required:
-            _require(required in properties, "MissingParameter", f"{required} is required.")
-        unknown = sorted(set(properties) - {*kind.replacing, *kind.updatable, *kind.recorded})
-        _require(not unknown, "Unsupported", f"{', '.join(unknown)}: local/resource_types.py cannot apply it.")
+        _known(properties, kind.required, (*kind.replacing, *kind.updatable, *kind.recorded))
 
     def create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Attributes]:
         checked(properties)
@@ -396,22 +626,81 @@ def _handlers(name: str, kind: ResourceType, record: Record) -> dict[str, Any]:
     }
 
 
+def _completed(name: str, dropped: DroppedProperties, own: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Return the emulator's own handlers of a type, followed by the properties that they drop."""
+
+    def ours(properties: Properties) -> dict[str, Any]:
+        return {key: value for key, value in properties.items() if key in dropped.apply}
+
+    def apply(physical_id: str, old: Properties, new: Properties) -> None:
+        for key, set_property in dropped.apply.items():
+            if key in new or key in old:
+                set_property(physical_id, new.get(key))
+
+    def create(logical_id: str, properties: Properties, stack: str) -> tuple[str, Attributes]:
+        physical_id, attributes = own["create"](logical_id, properties, stack)
+        try:
+            apply(physical_id, {}, properties)
+        except Exception:
+            dropped.delete(physical_id)  # CloudFormation does not know of it yet
+            raise
+        record.add("create", stack, logical_id, name, physical_id, ours(properties))
+        return physical_id, attributes
+
+    def update(
+        physical_id: str, old: Properties, new: Properties, stack: str, logical_id: str
+    ) -> tuple[str, Attributes]:
+        last = (logical_id,) if own.get("update_with_logical_id") else ()
+        updated_id, attributes = own["update"](physical_id, old, new, stack, *last)
+        try:
+            apply(updated_id, old if updated_id == physical_id else {}, new)
+        except Exception:
+            # CloudFormation takes it that a handler which fails has changed nothing.
+            if updated_id == physical_id:
+                own["update"](physical_id, new, old, stack, *last)
+                apply(physical_id, new, old)
+            else:
+                dropped.delete(updated_id)
+            raise
+        record.add("update", stack, logical_id, name, updated_id, ours(new))
+        return updated_id, attributes
+
+    def delete(physical_id: str, properties: Properties, logical_id: str) -> None:
+        dropped.delete(physical_id)
+        record.add("delete", record.stack_of(name, physical_id), logical_id, name, physical_id, ours(properties))
+
+    return {
+        **own,
+        "create": create,
+        "update": update,
+        "update_with_logical_id": True,
+        "delete": delete,
+        "delete_with_logical_id": True,
+    }
+
+
 def install(state_directory: Path) -> None:
-    """Add the types to the emulator in this process; end with one line when this is not the emulator they fit."""
+    """Add types and properties to the emulator in this process; end with one line when it is not one they fit."""
     emulator = f"ministack {version('ministack')}"
-    lacking = [f"{module}.{name}" for module, names in NEEDED.items() for name in names if not _has(module, name)]
+    lacking = ", ".join(
+        f"{module}.{name}" for module, names in NEEDED.items() for name in names if not _has(module, name)
+    )
     if lacking:
-        sys.exit(f"{emulator} lacks {', '.join(lacking)}, which {__file__} needs. Is it the version that is pinned?")
+        sys.exit(f"{emulator} lacks {lacking}, which local/resource_types.py needs. Is it the pinned version?")
     provisioners = _module("services.cloudformation.provisioners")
-    known = sorted(TYPES.keys() & provisioners._RESOURCE_HANDLERS.keys())
+    known = ", ".join(sorted(TYPES.keys() & provisioners._RESOURCE_HANDLERS.keys()))
     if known:
-        sys.exit(f"{emulator} knows {', '.join(known)} by itself: remove the handler from {__file__}.")
+        sys.exit(f"{emulator} knows {known} by itself: its handler in local/resource_types.py can go.")
     record = Record(state_directory / RECORD)
     for name, kind in TYPES.items():
         provisioners._RESOURCE_HANDLERS[name] = _handlers(name, kind, record)
         provisioners._REPLACING_PROPERTIES[name] = (*kind.replacing, *kind.recorded)
         if "Tags" in kind.updatable:
             provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+    for name, dropped in PROPERTIES.items():
+        own = provisioners._RESOURCE_HANDLERS[name]
+        provisioners._RESOURCE_HANDLERS[name] = _completed(name, dropped, own, record)
+    provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
     _mend_deletion_of_keys(provisioners._RESOURCE_HANDLERS["AWS::KMS::Key"])
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
-from botocore.exceptions import ClientError
 
 from infra import deploy as tool
 from infra.deploy import main
@@ -276,7 +275,7 @@ def test_destroy_leaves_nothing(emulator, parameters):
 
 
 def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, monkeypatch):
-    """S3 insists on it; the emulator does not."""
+    """S3 insists on it."""
     deploy("local", parameters)
     s3 = emulator("s3")
     for number in range(8):
@@ -363,15 +362,42 @@ def test_the_command_says_what_is_wrong_and_fails(emulator, capsys, arguments: l
     assert statuses(emulator("cloudformation")) == {}
 
 
-def test_what_the_emulator_drops_is_what_the_docs_say(emulator, parameters):
-    """When this fails after an upgrade of the emulator, docs/deploy.md has a line less."""
+def test_the_bucket_is_as_the_template_says(emulator, parameters):
     deploy("local", parameters)
     s3 = emulator("s3")
 
-    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
-        s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)
-    with pytest.raises(ClientError, match="NoSuchTagSet"):
-        s3.get_bucket_tagging(Bucket=BUCKET)
+    assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == [
+        {"ID": "expire-archive", "Filter": {"Prefix": "archive/"}, "Status": "Enabled", "Expiration": {"Days": 30}},
+        {"ID": "expire-rejected", "Filter": {"Prefix": "rejected/"}, "Status": "Enabled", "Expiration": {"Days": 30}},
+        {
+            "ID": "clean-up",
+            "Filter": {"Prefix": ""},
+            "Status": "Enabled",
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 14},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        },
+    ]
+    tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"]}
+    assert {"creator": "tests", "project": "marketplace", "environment": "local"}.items() <= tags.items()
+    assert s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"] == [
+        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+    ]
+    assert s3.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"]["Rules"] == [
+        {"ObjectOwnership": "BucketOwnerEnforced"}
+    ]
     applied = s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
     assert set(applied.values()) == {True}
     assert json.loads(s3.get_bucket_policy(Bucket=BUCKET)["Policy"])["Statement"][0]["Sid"] == "TlsOnly"
+
+
+def test_what_the_emulator_does_not_do_is_what_the_docs_say(emulator, emulator_url, parameters):
+    """When this fails after an upgrade of the emulator, docs/deploy.md has a line less."""
+    outputs = deploy("local", parameters)
+
+    assert emulator_url.startswith("http://")
+    emulator("s3").put_object(Bucket=BUCKET, Key="archive/a", Body=b"")  # without TLS, against the bucket's policy
+
+    states = {alarm["StateValue"] for alarm in emulator("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert len(receive_all(emulator("sqs"), outputs["LandingQueueUrl"])) == 1
+    assert states == {"INSUFFICIENT_DATA"}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, WaiterError
 
 from local import emulator
-from local.layout import tool
+from local.layout import REPO, tool
 from local.ports import HOST
 from local.resource_types import RECORD
 from tests import emulators
@@ -449,8 +452,341 @@ def test_an_update_that_fails_is_taken_back(stack):
     assert "Description" not in stack.rules()[before["Out"]]
 
 
+KMS = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:us-east-1:000000000000:key/1"}
+TABLE = {
+    "TableName": "claims",
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+}
+
+
+def storage() -> dict[str, Any]:
+    """A bucket and a table with every property that the emulator drops. Some values are words, as parameters are."""
+    return {
+        "Logs": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "logs"}},
+        "Files": {
+            "Type": "AWS::S3::Bucket",
+            "DependsOn": "Logs",
+            "Properties": {
+                "BucketName": "files",
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [
+                        {"ServerSideEncryptionByDefault": KMS, "BucketKeyEnabled": "true"}
+                    ]
+                },
+                "LifecycleConfiguration": {
+                    "Rules": [
+                        {"Id": "archive", "Status": "Enabled", "Prefix": "a & b/", "ExpirationInDays": "90"},
+                        {
+                            "Status": "Disabled",
+                            "ExpiredObjectDeleteMarker": True,
+                            "NoncurrentVersionExpiration": {"NoncurrentDays": "14", "NewerNoncurrentVersions": 2},
+                            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+                            "Transitions": [{"TransitionInDays": 30, "StorageClass": "GLACIER"}],
+                        },
+                    ]
+                },
+                "LoggingConfiguration": {"DestinationBucketName": "logs", "LogFilePrefix": "files/"},
+                "OwnershipControls": {"Rules": [{"ObjectOwnership": "ObjectWriter"}]},
+                "Tags": [{"Key": "creator", "Value": "a & b"}],
+            },
+        },
+        "Claims": {
+            "Type": "AWS::DynamoDB::Table",
+            "Properties": TABLE
+            | {
+                "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": "true"},
+                "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KMS["KMSMasterKeyID"]},
+                "TimeToLiveSpecification": {"AttributeName": "expires", "Enabled": True},
+            },
+        },
+    }
+
+
+def bare(template: dict[str, Any]) -> dict[str, Any]:
+    """The same resources without those properties."""
+    files = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "files"}}
+    return template | {"Files": files, "Claims": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE}}
+
+
+def absent(call: Any, code: str) -> str:
+    with pytest.raises(ClientError) as refused:
+        call(Bucket="files")
+    assert refused.value.response["Error"]["Code"] == code
+    return "absent"
+
+
+def read_back(stack: Stack) -> dict[str, Any]:
+    """What the APIs say of the properties that the emulator drops."""
+    s3, dynamodb = stack.client("s3"), stack.client("dynamodb")
+    (encryption,) = s3.get_bucket_encryption(Bucket="files")["ServerSideEncryptionConfiguration"]["Rules"]
+    backups = dynamodb.describe_continuous_backups(TableName="claims")["ContinuousBackupsDescription"]
+    time_to_live = dynamodb.describe_time_to_live(TableName="claims")["TimeToLiveDescription"]
+    encrypted = dynamodb.describe_table(TableName="claims")["Table"].get("SSEDescription", {"Status": "DISABLED"})
+    return {
+        "encryption": encryption["ApplyServerSideEncryptionByDefault"],
+        "bucket key": encryption["BucketKeyEnabled"],
+        "logging": s3.get_bucket_logging(Bucket="files").get("LoggingEnabled"),
+        "point in time": backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"],
+        "time to live": (time_to_live["TimeToLiveStatus"], time_to_live.get("AttributeName")),
+        "encryption at rest": (encrypted["Status"], encrypted.get("KMSMasterKeyArn")),
+    }
+
+
+APPLIED = {
+    "encryption": KMS,
+    "bucket key": True,
+    "logging": {"TargetBucket": "logs", "TargetPrefix": "files/"},
+    "point in time": "ENABLED",
+    "time to live": ("ENABLED", "expires"),
+    "encryption at rest": ("ENABLED", KMS["KMSMasterKeyID"]),
+}
+DEFAULTS = {
+    "encryption": {"SSEAlgorithm": "AES256"},
+    "bucket key": False,
+    "logging": None,
+    "point in time": "DISABLED",
+    "time to live": ("DISABLED", None),
+    "encryption at rest": ("DISABLED", None),
+}
+LIFECYCLE = [
+    {"ID": "archive", "Filter": {"Prefix": "a & b/"}, "Status": "Enabled", "Expiration": {"Days": 90}},
+    {
+        "Filter": {"Prefix": ""},
+        "Status": "Disabled",
+        "Expiration": {"ExpiredObjectDeleteMarker": True},
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 14, "NewerNoncurrentVersions": 2},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
+        "Transitions": [{"Days": 30, "StorageClass": "GLACIER"}],
+    },
+]
+
+
+def lifecycle(stack: Stack) -> list[dict[str, Any]]:
+    return stack.client("s3").get_bucket_lifecycle_configuration(Bucket="files")["Rules"]
+
+
+def ownership(stack: Stack) -> str:
+    (rule,) = stack.client("s3").get_bucket_ownership_controls(Bucket="files")["OwnershipControls"]["Rules"]
+    return rule["ObjectOwnership"]
+
+
+def bucket_tags(stack: Stack) -> dict[str, str]:
+    return tags({"Tags": stack.client("s3").get_bucket_tagging(Bucket="files")["TagSet"]})
+
+
+def test_no_property_is_dropped(stack):
+    stack.deploy(storage())
+
+    assert read_back(stack) == APPLIED
+    assert lifecycle(stack) == LIFECYCLE
+    assert ownership(stack) == "ObjectWriter"
+    assert bucket_tags(stack) == {"creator": "a & b", "project": "marketplace"}
+    stack.client("s3").put_object(Bucket="files", Key="a", Body=b"")
+    assert stack.client("s3").head_object(Bucket="files", Key="a")["ServerSideEncryption"] == "aws:kms"
+    assert sorted(stack.record()) == [
+        ("create", "Claims", "claims"),
+        ("create", "Files", "files"),
+        ("create", "Logs", "logs"),
+    ]
+
+
+def test_properties_are_set_changed_and_removed_in_place(stack):
+    template = storage()
+    stack.deploy(bare(template))
+    assert read_back(stack) == DEFAULTS
+    stack.client("s3").put_object(Bucket="files", Key="stays", Body=b"")
+    stack.client("dynamodb").put_item(TableName="claims", Item={"id": {"S": "stays"}})
+
+    stack.deploy(template, "update")
+    assert read_back(stack) == APPLIED
+    assert lifecycle(stack) == LIFECYCLE
+
+    changed = storage()
+    files, claims = changed["Files"]["Properties"], changed["Claims"]["Properties"]
+    files["BucketEncryption"]["ServerSideEncryptionConfiguration"][0] = {
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}
+    }
+    files["LifecycleConfiguration"]["Rules"] = [{"Id": "x", "Status": "Enabled", "ExpirationInDays": 1}]
+    files["LoggingConfiguration"] = {}
+    files["OwnershipControls"]["Rules"][0]["ObjectOwnership"] = "BucketOwnerPreferred"
+    files["Tags"][0]["Value"] = "tests"
+    claims["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] = False
+    claims["SSESpecification"] = {"SSEEnabled": True}
+    claims["TimeToLiveSpecification"]["Enabled"] = "false"
+    stack.deploy(changed, "update")
+    assert read_back(stack) == {
+        "encryption": {"SSEAlgorithm": "AES256"},
+        "bucket key": False,
+        "logging": {"TargetBucket": "files", "TargetPrefix": ""},
+        "point in time": "DISABLED",
+        "time to live": ("DISABLED", "expires"),
+        "encryption at rest": ("ENABLED", "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb"),
+    }
+    assert lifecycle(stack) == [{"ID": "x", "Filter": {"Prefix": ""}, "Status": "Enabled", "Expiration": {"Days": 1}}]
+    assert ownership(stack) == "BucketOwnerPreferred"
+    assert bucket_tags(stack) == {"creator": "tests", "project": "marketplace"}
+
+    stack.deploy(template, "update")
+    assert read_back(stack) == APPLIED
+
+    stack.deploy(bare(template), "update", tags=[])
+    s3 = stack.client("s3")
+    assert read_back(stack) == DEFAULTS | {
+        # As the emulator's API tells of what was disabled.
+        "time to live": ("DISABLED", "expires"),
+        "encryption at rest": ("DISABLED", "arn:aws:kms:us-east-1:000000000000:alias/aws/dynamodb"),
+    }
+    assert absent(s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration")
+    assert absent(s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError")
+    assert bucket_tags(stack) == {}
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket="files")["Contents"]] == ["stays"]
+    assert stack.client("dynamodb").scan(TableName="claims")["Count"] == 1
+
+
+def test_a_renamed_bucket_and_table_have_the_properties_too(stack):
+    template = storage()
+    stack.deploy(json.loads(json.dumps(template).replace('"files"', '"old-files"').replace('"claims"', '"old-claims"')))
+
+    stack.deploy(template, "update")
+
+    assert read_back(stack) == APPLIED
+    assert lifecycle(stack) == LIFECYCLE
+    assert bucket_tags(stack) == {"creator": "a & b", "project": "marketplace"}
+    assert sorted(bucket["Name"] for bucket in stack.client("s3").list_buckets()["Buckets"]) == ["files", "logs"]
+    assert stack.client("dynamodb").list_tables()["TableNames"] == ["claims"]
+
+
+def test_what_takes_a_deleted_ones_name_begins_with_the_defaults(stack):
+    template = storage()
+    stack.deploy(template)
+    stack.delete()
+    assert stack.client("s3").list_buckets()["Buckets"] == []
+    assert stack.client("dynamodb").list_tables()["TableNames"] == []
+
+    stack.deploy(bare(template), tags=[])
+
+    s3 = stack.client("s3")
+    assert read_back(stack) == DEFAULTS
+    assert absent(s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration")
+    assert bucket_tags(stack) == {}
+
+
+def test_a_bucket_and_a_table_that_are_gone_already_are_deleted_again(stack):
+    stack.deploy(storage())
+    stack.client("s3").delete_bucket(Bucket="files")
+    stack.client("dynamodb").delete_table(TableName="claims")
+
+    stack.delete()
+
+
+def test_a_bucket_that_holds_anything_is_not_deleted(stack):
+    stack.deploy(storage())
+    stack.client("s3").put_object(Bucket="files", Key="a", Body=b"")
+
+    with pytest.raises(WaiterError):
+        stack.delete()
+
+    assert stack.status() == "DELETE_FAILED"
+    assert stack.reason("Files") == "BucketNotEmpty: The bucket you tried to delete is not empty"
+
+
+RULES = "LifecycleConfiguration"
+WRONG = [
+    ("Files", {RULES: {"Rules": [{"Status": "On"}]}}, "MalformedXML: "),
+    (
+        "Files",
+        {RULES: {"Rules": [{"Status": "Enabled", "ExpirationInDays": 0}]}},
+        "InvalidArgument: 'Days' for Expiration action must be a positive integer",
+    ),
+    ("Files", {RULES: {"Rules": [{"ExpirationInDays": 1}]}}, "MissingParameter: Status is required."),
+    (
+        "Files",
+        {RULES: {"Rules": [{"Status": "Enabled", "ExpirationDate": "2030-01-01"}]}},
+        "Unsupported: ExpirationDate: local/resource_types.py cannot apply it.",
+    ),
+    (
+        "Files",
+        {RULES: {"Rules": [{"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": "soon"}}]}},
+        "invalid literal for int() with base 10: 'soon'",
+    ),
+    (
+        "Files",
+        {
+            "BucketEncryption": {
+                "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "rot13"}}]
+            }
+        },
+        "MalformedXML: ",
+    ),
+    (
+        "Files",
+        {"LoggingConfiguration": {"DestinationBucketName": "nowhere"}},
+        "NoSuchBucket: The specified bucket does not exist",
+    ),
+    (
+        "Claims",
+        {"SSESpecification": {"SSEType": "KMS"}},
+        "MissingParameter: SSEEnabled is required.",
+    ),
+    (
+        "Claims",
+        {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7}},
+        "Unsupported: RecoveryPeriodInDays: local/resource_types.py cannot apply it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("logical_id", "properties", "reason"), WRONG, ids=[reason for _, _, reason in WRONG])
+def test_a_property_that_is_refused_rolls_the_stack_back(stack, logical_id, properties, reason):
+    template = storage()
+    template[logical_id]["Properties"] |= properties
+
+    with pytest.raises(WaiterError):
+        stack.deploy(template)
+
+    assert stack.reason(logical_id).startswith(reason)
+    assert stack.status() == "ROLLBACK_COMPLETE"
+    assert stack.client("s3").list_buckets()["Buckets"] == []
+    assert stack.client("dynamodb").list_tables()["TableNames"] == []
+
+    stack.delete()
+    stack.deploy(storage())
+    # What is set before that, and is in order.
+    early = {"Files": "BucketEncryption", "Claims": "PointInTimeRecoverySpecification"}[logical_id]
+    if early not in properties:
+        del template[logical_id]["Properties"][early]
+    with pytest.raises(WaiterError):
+        stack.deploy(template, "update")
+
+    assert stack.reason(logical_id).startswith(reason)
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert read_back(stack) == APPLIED
+    assert lifecycle(stack) == LIFECYCLE
+
+
+def test_time_to_live_moves_to_another_attribute_in_two_steps(stack):
+    template = storage()
+    stack.deploy(template)
+    template["Claims"]["Properties"]["TimeToLiveSpecification"]["AttributeName"] = "other"
+
+    with pytest.raises(WaiterError):
+        stack.deploy(template, "update")
+
+    assert stack.reason("Claims") == (
+        "ValidationException: TimeToLive is active on a different AttributeName: current AttributeName is expires"
+    )
+    assert read_back(stack) == APPLIED
+
+    off = bare(storage()) | {"Files": template["Files"]}
+    stack.deploy(off, "update")
+    stack.deploy(template, "update")
+    assert read_back(stack) == APPLIED | {"time to live": ("ENABLED", "other")}
+
+
 def test_stacks_outlive_the_emulator(tmp_path):
-    template = network()
+    template = network() | storage()
     with emulators.running(tmp_path, persistent=True) as port:
         Stack(port, tmp_path).deploy(template)
 
@@ -459,6 +795,11 @@ def test_stacks_outlive_the_emulator(tmp_path):
         before = {name: stack.physical_id(name) for name in template}
         assert stack.nat_gateways()[0]["NatGatewayId"] == before["Nat"]
         assert before["In"] in stack.rules()
+        assert read_back(stack) == APPLIED
+        assert lifecycle(stack) == LIFECYCLE
+        assert bucket_tags(stack) == {"creator": "a & b", "project": "marketplace"}
+        template["Claims"]["Properties"]["TimeToLiveSpecification"]["Enabled"] = False
+        template["Files"]["Properties"]["LifecycleConfiguration"]["Rules"] = [{"Status": "Disabled"}]
         template["Address"]["Properties"]["Tags"] = []
         template["Nat"]["Properties"]["Tags"][0]["Value"] = "others"
         template["FlowLog"]["Properties"]["TrafficType"] = "ALL"
@@ -467,6 +808,8 @@ def test_stacks_outlive_the_emulator(tmp_path):
         assert tags(stack.ec2.describe_addresses()["Addresses"][0]) == {"project": "marketplace"}
         assert tags(stack.nat_gateways()[0]) == {"creator": "others", "project": "marketplace"}
         assert stack.rules()[before["In"]]["Description"] == "new"
+        assert read_back(stack)["time to live"] == ("DISABLED", "expires")
+        assert lifecycle(stack) == [{"Filter": {"Prefix": ""}, "Status": "Disabled"}]
 
     with emulators.running(tmp_path, persistent=True) as port:
         stack = Stack(port, tmp_path)
@@ -474,18 +817,70 @@ def test_stacks_outlive_the_emulator(tmp_path):
         assert stack.ec2.describe_addresses()["Addresses"] == []
         assert stack.nat_gateways() == []
         assert stack.ec2.describe_flow_logs()["FlowLogs"] == []
+        assert stack.client("s3").list_buckets()["Buckets"] == []
+        assert stack.client("dynamodb").list_tables()["TableNames"] == []
         deleted = [logical_id for action, logical_id, _ in stack.record() if action == "delete"]
-        assert sorted(deleted) == ["Address", "FlowLog", "FlowLog", "In", "Nat", "Out"]
+        # The flow log twice: it was replaced.
+        assert sorted(deleted) == ["Address", "Claims", "Files", "FlowLog", "FlowLog", "In", "Logs", "Nat", "Out"]
+
+    with emulators.running(tmp_path, persistent=True) as port:
+        assert Stack(port, tmp_path).client("s3").list_buckets()["Buckets"] == []
 
 
-def test_the_emulator_still_lacks_these_types(tmp_path):
-    """When this fails after an upgrade of the emulator, the types that are not named need no handler any more."""
-    with (
-        emulators.running(tmp_path, [str(tool("emulator", "ministack"))]) as port,
-        pytest.raises(ClientError) as refused,
-    ):
-        Stack(port, tmp_path).deploy({f"R{number}": {"Type": name} for number, name in enumerate(TYPES)})
+PLAIN = [str(tool("emulator", "ministack"))]
 
-    assert refused.value.response["Error"]["Message"] == (
-        f"Template format error: Unrecognized resource types: [{', '.join(TYPES)}]"
+
+def test_the_emulator_by_itself_lacks_all_this(tmp_path):
+    """When this fails after an upgrade of the emulator, it names a handler that is needed no more."""
+    with emulators.running(tmp_path, PLAIN) as port:
+        stack = Stack(port, tmp_path)
+        with pytest.raises(ClientError) as refused:
+            stack.deploy({f"R{number}": {"Type": name} for number, name in enumerate(TYPES)})
+        message = refused.value.response["Error"]["Message"]
+        assert message == f"Template format error: Unrecognized resource types: [{', '.join(TYPES)}]"
+
+        stack.deploy(storage())
+        s3 = stack.client("s3")
+        assert read_back(stack) == DEFAULTS
+        assert absent(s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration")
+        assert absent(s3.get_bucket_tagging, "NoSuchTagSet")
+        assert ownership(stack) == "BucketOwnerEnforced"
+
+
+PINS = REPO / "local" / "requirements-emulator.in"
+NEEDS = "which local/resource_types.py needs. Is it the pinned version?"
+
+
+@pytest.mark.parametrize(
+    ("upgraded", "line"),
+    [
+        ("del ec2._ACTION_MAP", f"lacks ministack.services.ec2._ACTION_MAP, {NEEDS}"),
+        ("sys.modules['ministack.services.s3'] = None", f"lacks ministack.services.s3._dispatch, {NEEDS}"),
+        (
+            "provisioners._RESOURCE_HANDLERS['AWS::EC2::EIP'] = {}",
+            "knows AWS::EC2::EIP by itself: its handler in local/resource_types.py can go.",
+        ),
+    ],
+)
+def test_an_emulator_that_it_does_not_fit_does_not_start(tmp_path, upgraded, line):
+    python, *_, module = emulator.command()
+    code = f"""
+import runpy, sys, ministack.app
+from ministack.services import ec2
+from ministack.services.cloudformation import provisioners
+{upgraded}
+runpy.run_path({module!r}, run_name="__main__")
+"""
+    started = subprocess.run(
+        [python, "-c", code],
+        env=os.environ | {"STATE_DIR": str(tmp_path), "GATEWAY_PORT": "1", "LOG_LEVEL": "ERROR"},
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
+
+    pinned = re.search(r"^ministack==(.+)$", PINS.read_text(), re.MULTILINE)
+    assert pinned
+    assert started.returncode == 1
+    assert started.stdout == ""
+    assert started.stderr == f"ministack {pinned[1]} {line}\n"
