@@ -364,12 +364,9 @@ def _set_encryption(bucket: str, value: Any) -> None:
     rules = []
     for rule in value["ServerSideEncryptionConfiguration"]:
         _known(rule, ["ServerSideEncryptionByDefault"], ["BucketKeyEnabled"])
-        rules.append(
-            {
-                "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
-                "BucketKeyEnabled": _true(rule.get("BucketKeyEnabled")),
-            }
-        )
+        default, bucket_key = rule["ServerSideEncryptionByDefault"], _true(rule.get("BucketKeyEnabled"))
+        _known(default, ["SSEAlgorithm"], ["KMSMasterKeyID"])
+        rules.append({"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": bucket_key})
     return _s3("PUT", bucket, "encryption", _xml("ServerSideEncryptionConfiguration", {"Rule": rules}))
 
 
@@ -417,14 +414,21 @@ def _lifecycle_rule(rule: Properties) -> dict[str, Any]:
         "Status": rule["Status"],
         "Transition": transitions,
         "Expiration": expiration or None,
-        "NoncurrentVersionExpiration": _numbers(rule.get("NoncurrentVersionExpiration")),
-        "AbortIncompleteMultipartUpload": _numbers(rule.get("AbortIncompleteMultipartUpload")),
+        "NoncurrentVersionExpiration": _numbers(
+            rule.get("NoncurrentVersionExpiration"), ["NoncurrentDays"], ["NewerNoncurrentVersions"]
+        ),
+        "AbortIncompleteMultipartUpload": _numbers(rule.get("AbortIncompleteMultipartUpload"), ["DaysAfterInitiation"]),
     }
 
 
-def _numbers(settings: Properties | None) -> dict[str, int] | None:
-    # What is no number, the emulator would store and choke on later.
-    return None if settings is None else {name: int(value) for name, value in settings.items()}
+def _numbers(
+    settings: Properties | None, required: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, int] | None:
+    """Return settings that are numbers as such: what is no number the emulator would store, and choke on later."""
+    if settings is None:
+        return None
+    _known(settings, required, optional)
+    return {name: int(value) for name, value in settings.items()}
 
 
 def _set_logging(bucket: str, value: Any) -> None:
@@ -653,7 +657,7 @@ def _completed(name: str, dropped: DroppedProperties, own: Mapping[str, Any], re
         last = (logical_id,) if own.get("update_with_logical_id") else ()
         updated_id, attributes = own["update"](physical_id, old, new, stack, *last)
         try:
-            apply(updated_id, old if updated_id == physical_id else {}, new)
+            apply(updated_id, old, new)
         except Exception:
             # CloudFormation takes it that a handler which fails has changed nothing.
             if updated_id == physical_id:
