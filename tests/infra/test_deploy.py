@@ -363,7 +363,7 @@ def test_the_command_says_what_is_wrong_and_fails(emulator, capsys, arguments: l
 
 
 def test_the_bucket_is_as_the_template_says(emulator, parameters):
-    deploy("local", parameters)
+    outputs = deploy("local", parameters)
     s3 = emulator("s3")
 
     assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == [
@@ -381,7 +381,13 @@ def test_the_bucket_is_as_the_template_says(emulator, parameters):
     tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=BUCKET)["TagSet"]}
     assert {"creator": "tests", "project": "marketplace", "environment": "local"}.items() <= tags.items()
     assert s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"] == [
-        {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+        {
+            "ApplyServerSideEncryptionByDefault": {
+                "SSEAlgorithm": "aws:kms",
+                "KMSMasterKeyID": outputs["DataKeyArn"],
+            },
+            "BucketKeyEnabled": True,
+        }
     ]
     assert s3.get_bucket_ownership_controls(Bucket=BUCKET)["OwnershipControls"]["Rules"] == [
         {"ObjectOwnership": "BucketOwnerEnforced"}

@@ -827,6 +827,18 @@ def test_stacks_outlive_the_emulator(tmp_path):
         assert Stack(port, tmp_path).client("s3").list_buckets()["Buckets"] == []
 
 
+KEY = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {}, "PendingWindowInDays": "7"}}
+
+
+def test_a_key_whose_waiting_period_is_a_word_is_deleted(stack):
+    stack.deploy({"Key": KEY})
+    key = stack.physical_id("Key")
+
+    stack.delete()
+
+    assert stack.client("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+
+
 PLAIN = [str(tool("emulator", "ministack"))]
 
 
@@ -839,12 +851,17 @@ def test_the_emulator_by_itself_lacks_all_this(tmp_path):
         message = refused.value.response["Error"]["Message"]
         assert message == f"Template format error: Unrecognized resource types: [{', '.join(TYPES)}]"
 
-        stack.deploy(storage())
+        stack.deploy(storage() | {"Key": KEY})
         s3 = stack.client("s3")
         assert read_back(stack) == DEFAULTS
         assert absent(s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration")
         assert absent(s3.get_bucket_tagging, "NoSuchTagSet")
         assert ownership(stack) == "BucketOwnerEnforced"
+
+        with pytest.raises(WaiterError):
+            stack.delete()
+        assert stack.status() == "DELETE_FAILED"
+        assert stack.reason("Key") == "unsupported operand type(s) for +: 'float' and 'str'"
 
 
 PINS = REPO / "local" / "requirements-emulator.in"
