@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -35,25 +36,18 @@ def _answers(port: int) -> bool:
         return False
 
 
+def _free_port() -> int:
+    """Return a port that the kernel gives. Platforms look for theirs elsewhere, from a fixed one on."""
+    with socket.socket() as probe:
+        probe.bind((ports.HOST, 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def running(directory: Path, command: list[str] | None = None, *, persistent: bool = False) -> Iterator[int]:
     """Yield the port of an emulator that keeps its state in `directory`, on disk only when `persistent`."""
+    port = _free_port()
     log = directory / "log"
-    process = None
-    try:
-        with ports.turn(lambda _text: None):  # until it listens: other tests and platforms choose ports too
-            port = ports.choose(24566)
-            process = _start(command or emulator.command(), directory, port, log, persistent)
-            _wait(process, port, log)
-        yield port
-    finally:
-        if process:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(timeout=30)
-
-
-def _start(command: list[str], directory: Path, port: int, log: Path, persistent: bool) -> subprocess.Popen[bytes]:
     environment = aws.cleaned(os.environ) | {
         "BIND_HOST": ports.HOST,
         "MINISTACK_HOST": ports.HOST,
@@ -66,15 +60,23 @@ def _start(command: list[str], directory: Path, port: int, log: Path, persistent
         "DOCKER_HOST": f"unix://{directory / 'no-docker.sock'}",
     }
     with log.open("w") as output:
-        return subprocess.Popen(
-            command, env=environment, cwd=directory, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        process = subprocess.Popen(
+            command or emulator.command(),
+            env=environment,
+            cwd=directory,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(port):
-        if process.poll() is not None or time.monotonic() > deadline:
-            pytest.fail(f"The emulator did not start on port {port}: {log.read_text()[-2000:]}")
-        time.sleep(0.05)
-    assert ports.listens(process.pid, port), f"port {port} belongs to another process"
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"The emulator did not start on port {port}: {log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        assert ports.listens(process.pid, port), f"port {port} belongs to another process"
+        yield port
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
