@@ -83,7 +83,7 @@ def examine(name: str, check: Check) -> list[Finding]:
     found = list(findings)
     if thread.is_alive():
         hangs = f"{name}: no answer for {CHECK_SECONDS:.0f} s"
-        found.append(wrong(hangs, "something takes requests and does not answer: make down, then make up"))
+        found.append(wrong(hangs, "what was asked takes requests and does not answer: end that process, then make up"))
     return found
 
 
@@ -201,9 +201,10 @@ def writable(places: Mapping[str, Path]) -> Iterator[Finding]:
             yield ok(f"{name} is writable: {path}")
 
 
-def owners(directories: Iterable[Path], database: Path, uid: int) -> Iterator[Finding]:
-    """Look for files that do not belong to user `uid`, as after a `sudo make`; root's `database` is another's."""
+def owners(places: Iterable[Path], database: Path, uid: int) -> Iterator[Finding]:
+    """Look for files below `places` that are not user `uid`'s, as after a `sudo make`; root's `database` is another's."""
     foreign: list[Path] = []
+    directories = [directory for directory in places if directory.exists()]
     for directory in directories:
         for root, folders, files in os.walk(directory):
             if uid == 0 and str(database.name) in folders and Path(root) == database.parent:
@@ -220,7 +221,7 @@ def owners(directories: Iterable[Path], database: Path, uid: int) -> Iterator[Fi
             f"{count} to another user, as after `sudo make`; the first, of {owner}: {foreign[0]}",
             f"sudo chown -R {_user(uid)} {names}    (or run make as {owner})",
         )
-    else:
+    elif directories:
         yield ok(f"what was installed and written belongs to {_user(uid)}")
 
 

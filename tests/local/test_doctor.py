@@ -112,7 +112,7 @@ def test_a_check_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch):
         found = doctor.examine("disk", hangs)
     finally:
         released.set()
-    fix = "something takes requests and does not answer: make down, then make up"
+    fix = "what was asked takes requests and does not answer: end that process, then make up"
     assert found == [ok("first"), wrong("disk: no answer for 0 s", fix)]
 
 
@@ -233,6 +233,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path):
 
 def test_files_of_another_user(tmp_path: Path):
     database = tmp_path / "postgres"
+    assert list(doctor.owners([database], database, UID)) == []
     database.mkdir()
     assert list(doctor.owners([tmp_path], database, UID)) == [ok(f"what was installed and written belongs to {USER}")]
     (tmp_path / "file").touch()
