@@ -202,7 +202,7 @@ def writable(places: Mapping[str, Path]) -> Iterator[Finding]:
 
 
 def owners(places: Iterable[Path], database: Path, uid: int) -> Iterator[Finding]:
-    """Look for files below `places` that are not user `uid`'s, as after a `sudo make`; root's `database` is another's."""
+    """Look for files below `places` that are not user `uid`'s, as after `sudo make`; root's `database` is another's."""
     foreign: list[Path] = []
     directories = [directory for directory in places if directory.exists()]
     for directory in directories:
