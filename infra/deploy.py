@@ -121,7 +121,7 @@ def _confirm(environment: str, account: str) -> None:
     """Have a person type what is about to be deleted, and where."""
     expected = f"{environment} {account}"
     print(
-        f"All of {environment} in account {account} is deleted, with its data. To go on, type: {expected}", flush=True
+        f"This deletes all of {environment} in account {account}, with its data. To go on, type: {expected}", flush=True
     )
     if sys.stdin.readline().strip() != expected:
         raise NotConfirmed("Not confirmed: nothing was touched.")

@@ -132,7 +132,7 @@ Outputs:
         "BucketKeyEnabled: true": "BucketKeyEnabled: false",
         "Value: landing/": "Value: elsewhere/",
         "Sid: TlsOnly": "Sid: OnlyTls",
-        "Status: Enabled\n      LifecycleConfiguration:": "Status: Suspended\n      LifecycleConfiguration:",
+        "DaysAfterInitiation: 7": "DaysAfterInitiation: 1",
         "\nOutputs:\n": """
   Broken:
     Type: AWS::SQS::Queue
@@ -182,7 +182,7 @@ def test_prod_is_destroyed_when_environment_and_account_are_typed(emulator, monk
         with pytest.raises(NotConfirmed, match=r"^Not confirmed: nothing was touched\.$"):
             destroy("prod")
         assert capsys.readouterr().out == (
-            "All of prod in account 000000000000 is deleted, with its data. To go on, type: prod 000000000000\n"
+            "This deletes all of prod in account 000000000000, with its data. To go on, type: prod 000000000000\n"
         )
     assert inventory.of(emulator) == whole
 
