@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,7 +44,7 @@ def emulator(emulator_port: int, emulator_url: str, monkeypatch: pytest.MonkeyPa
     assert emulators.status(emulator_port, "POST", "/_ministack/reset") == 200
     for name, value in aws.variables(emulator_url).items():
         monkeypatch.setenv(name, value)
-    return boto3.session.Session().client
+    return functools.cache(boto3.session.Session().client)  # a client takes longer to make than to ask
 
 
 @pytest.fixture
