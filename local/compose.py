@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+import psycopg
+
 from local import emulator, envfile, ports, postgres
 from local import state as states
 from local.errors import LocalError
@@ -45,7 +47,15 @@ class Containers(Platform):
 
     def setup(self) -> None:
         """Bring the databases' roles and the emulator's stacks to what they must be."""
-        postgres.create_roles_and_databases(self.state)
+        try:
+            postgres.create_roles_and_databases(self.state)
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+            raise LocalError(
+                "PostgreSQL has other passwords than the volume `state`, which was made anew. To delete the volume\n"
+                "`postgres` as well, and all data with it, type:\n    docker compose down --volumes"
+            ) from None
         self.deploy()
         envfile.write(self.layout.env_file, self.public_environment(), "Written by the service setup")
 

@@ -131,7 +131,13 @@ class Service:
         check = self.spec["healthcheck"]
         word, *command = check["test"]
         assert word == "CMD"
-        return self.run(command).wait(seconds(check["timeout"])) == 0
+        running = self.run(command)
+        try:
+            return running.wait(seconds(check["timeout"])) == 0
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+            return False
 
     def end(self, number: int) -> bool:
         """End it as Docker ends a container; return whether it ended by itself, in the time that the file gives it."""

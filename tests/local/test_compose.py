@@ -96,8 +96,8 @@ def test_no_image_runs_as_root():
 def test_ports_are_published_on_the_loopback_interface_only():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"network": [f"127.0.0.1:{port}:{port}" for port in PORT_VARIABLES.values()]}
-    moved = natively.load({"EMULATOR_PORT": "4"})["network"]["ports"]
-    assert moved == ["127.0.0.1:15432:15432", "127.0.0.1:4:4", "127.0.0.1:8080:8080"]
+    moved = natively.load(dict(zip(PORT_VARIABLES, "345", strict=True)))["network"]["ports"]
+    assert moved == ["127.0.0.1:3:3", "127.0.0.1:4:4", "127.0.0.1:5:5"]
 
 
 def test_all_services_share_one_network():
@@ -254,7 +254,7 @@ def _api(composed: natively.Composed) -> airflow.Api:
 def _run(composed: natively.Composed, service: str, *command: str) -> None:
     """Do what `docker compose run SERVICE COMMAND` does."""
     run = composed.services[service].run(list(command))
-    assert run.wait(120) == 0, composed.services[service].log.read_text()
+    assert run.wait(natively.START_SECONDS) == 0, composed.services[service].log.read_text()
 
 
 def _loaded(composed: natively.Composed, key: str) -> list[dict[str, Any]]:
@@ -297,6 +297,24 @@ def test_the_secrets_are_in_private_files_only(composed: natively.Composed):
         assert [secret for secret in secrets if secret in told] == [], service.name
 
 
+def _refusal(composed: natively.Composed) -> str:
+    """Run `setup`, and return what it says when it fails."""
+    setup = composed.services["setup"]
+    before = setup.log.stat().st_size
+    assert setup.run(setup.spec["command"]).wait(natively.START_SECONDS) == 1
+    return setup.log.read_text()[before:]
+
+
+def test_volumes_that_do_not_belong_together_are_named(composed: natively.Composed):
+    file = composed.state / "state.json"
+    kept = file.read_text()
+    file.write_text(json.dumps(json.loads(kept) | {"passwords": {"postgres": "another"}}))
+    try:
+        assert _refusal(composed).startswith("PostgreSQL has other passwords than the volume `state`")
+    finally:
+        file.write_text(kept)
+
+
 def test_an_emulator_that_lacks_something_is_named_while_it_runs_and_mended_around_its_objects_when_it_does_not(
     composed: natively.Composed,
 ):
@@ -304,10 +322,7 @@ def test_an_emulator_that_lacks_something_is_named_while_it_runs_and_mended_arou
     s3, sqs = (emulator.client(name, values["AWS_ENDPOINT_URL"]) for name in ("s3", "sqs"))
     put = s3.put_object(Bucket=values["LANDING_BUCKET"], Key="kept", Body=b"x")
     sqs.delete_queue(QueueUrl=values["MARKETPLACE_LANDING_QUEUE_URL"])
-    setup = composed.services["setup"]
-    before = setup.log.stat().st_size
-    assert setup.run(setup.spec["command"]).wait(60) == 1
-    assert setup.log.read_text()[before:] == (
+    assert _refusal(composed) == (
         "The emulator lacks the landing queue, and is mended while it is down. Type:\n"
         "    docker compose stop emulator\n    docker compose up --detach\n"
     )
