@@ -111,6 +111,16 @@ def test_what_runs_on_has_a_health_check_and_nothing_is_restarted():
     assert {service["restart"] for service in SERVICES.values()} == {"no"}
 
 
+def test_what_a_service_needs_is_done_or_healthy_before_it_starts():
+    early = {
+        (name, other)
+        for name, service in SERVICES.items()
+        for other, needed in service.get("depends_on", {}).items()
+        if needed["condition"] != ("service_completed_successfully" if other in ONCE else "service_healthy")
+    }
+    assert early == {("airflow-scheduler", "airflow-api-server")}  # for the order in which they stop
+
+
 def test_dags_and_sql_are_mounted_read_only_from_the_clone():
     mounts = {mount for service in SERVICES.values() for mount in service.get("volumes", ())}
     assert mounts == {
