@@ -68,9 +68,11 @@ def _all(client: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
                 read(Bucket=bucket["Name"])
                 for read in (
                     s3.get_bucket_encryption,
+                    s3.get_bucket_lifecycle_configuration,
                     s3.get_bucket_notification_configuration,
                     s3.get_bucket_ownership_controls,
                     s3.get_bucket_policy,
+                    s3.get_bucket_tagging,
                     s3.get_bucket_versioning,
                     s3.get_public_access_block,
                     s3.list_object_versions,
