@@ -8,6 +8,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 
 from local import envfile
+from local.errors import LocalError
 from local.layout import Layout
 
 ROLES = ("postgres", "store_owner", "store_writer", "store_reader", "airflow")
@@ -33,9 +34,14 @@ class State:
 
 
 def load(layout: Layout) -> State:
-    """Return the remembered state, or a new one with fresh passwords."""
+    """Return the remembered state, or a new one with fresh passwords; raise LocalError when it cannot be read."""
     path = layout.state / "state.json"
-    return State(**json.loads(path.read_text())) if path.exists() else State()
+    if not path.exists():
+        return State()
+    try:
+        return State(**json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise LocalError(f"{path} cannot be read: {error}. What to do: make doctor") from error
 
 
 def save(layout: Layout, state: State) -> None:

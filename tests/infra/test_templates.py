@@ -50,7 +50,14 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         "project": {"Ref": "Project"},
         "environment": {"Ref": "Environment"},
     }
-    assert {key: templates.tags(*where) for key, where in taggable.items()} == dict.fromkeys(taggable, expected)
+    found = {key: templates.tags(*where) for key, where in taggable.items()}
+    # What has no name of its own is told apart in the console by its tag Name.
+    names = {key: tags.pop("Name")["Fn::Sub"] for key, tags in found.items() if "Name" in tags}
+    assert found == dict.fromkeys(taggable, expected)
+    nameless = {key for key in taggable if templates.resources()[key]["Type"].startswith("AWS::EC2::")}
+    assert set(names) == nameless
+    assert len(set(names.values())) == len(nameless)
+    assert {name.startswith("${Project}-${Environment}") for name in names.values()} == {True}
 
 
 def test_resources_without_tags_are_types_that_take_none():
