@@ -43,6 +43,13 @@ FILES = {
         "on: push\njobs:\n  lint:\n    runs_on: ubuntu-24.04\n",
         ".github/workflows/ci.yml::$.jobs.lint",
     ),
+    "compose": (
+        "docker-compose.yaml",
+        "services:\n  network:\n    image: busybox:1.37.0\n",
+        "services:\n  network:\n    imgae: busybox:1.37.0\n",
+        "'imgae' was unexpected",
+    ),
+    "hadolint": ("Dockerfile", "FROM busybox:1.37.0\nUSER 999\n", "FROM busybox:latest\nUSER 999\n", "DL3007"),
     "secrets": ("notes.txt", "No token here.\n", f"token = {TOKEN}\n", "GITHUB-PAT"),
 }
 
