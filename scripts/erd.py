@@ -17,12 +17,12 @@ from psycopg.rows import class_row
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "erd.md"
 
-# Every schema of ours is in one group, that is in one diagram; staging's tables live in a load's transaction.
+# Every schema of ours is in one group, that is in one diagram.
 GROUPS = {
     "The clean model": ("store", "geo"),
     "The ledger and what the warehouse sync needs": ("ops",),
 }
-NOT_DRAWN = ("staging", "public")
+NOT_DRAWN = ("public",)
 
 # On every row of the clean model: explained once, left out of the boxes.
 LINEAGE = {"load_id", "load_line", "row_xid"}

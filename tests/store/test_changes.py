@@ -330,11 +330,11 @@ def test_truncate_is_refused_under_replica(replica: psycopg.Connection) -> None:
 
 
 def test_truncate_that_cascades_from_another_table_is_refused(based: psycopg.Connection) -> None:
-    based.execute("create table staging.parent (id text primary key)")
-    based.execute("alter table store.wishlist add column parent_id text references staging.parent")
+    based.execute("create table ops.parent (id text primary key)")
+    based.execute("alter table store.wishlist add column parent_id text references ops.parent")
 
     with pytest.raises(errors.RaiseException, match=r"^TRUNCATE of store\.wishlist is refused"):
-        based.execute("truncate staging.parent cascade")
+        based.execute("truncate ops.parent cascade")
 
 
 def test_rows_of_savepoints_are_of_the_whole_transaction(based: psycopg.Connection) -> None:

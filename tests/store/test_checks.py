@@ -171,7 +171,7 @@ def test_every_check_is_tried(owner: psycopg.Connection) -> None:
     found = owner.execute(
         """
         select conname, conrelid::regclass::text from pg_constraint
-         where contype = 'c' and connamespace::regnamespace::text in ('ops', 'store', 'staging', 'geo')
+         where contype = 'c' and connamespace::regnamespace::text in ('ops', 'store', 'geo')
         """
     ).fetchall()
 

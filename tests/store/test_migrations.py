@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from marketplace import settings, store
 
 MIGRATIONS = settings.include_dir() / "sql" / "store" / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 
 BROKEN = '''
 """Makes a table, then fails."""
@@ -82,7 +82,7 @@ def test_an_empty_database_is_brought_to_the_head(empty_store: sqlalchemy.Engine
 
     assert revisions(empty_store) == (HEAD, HEAD)
     schemas = {name for kind, _, name, _ in catalog(empty_store) if kind == "schema"}
-    assert schemas == {"ops", "store", "staging", "geo"}
+    assert schemas == {"ops", "store", "geo"}
 
 
 def test_migrating_again_changes_nothing(empty_store: sqlalchemy.Engine) -> None:

@@ -31,7 +31,7 @@ def privileges(connection: psycopg.Connection, role: str) -> dict[str, set[str]]
                       where has_table_privilege(%(role)s, c.oid, p))
           from pg_class c
          where c.relkind in ('r', 'p', 'v', 'm')
-           and c.relnamespace::regnamespace::text in ('ops', 'store', 'staging', 'geo')
+           and c.relnamespace::regnamespace::text in ('ops', 'store', 'geo')
         """,
         {"role": role},
     ).fetchall()
@@ -110,17 +110,15 @@ def test_a_writer_may_not(writer: psycopg.Connection, statement: str) -> None:
 
 
 def test_a_writer_may_make_its_staging_table(writer: psycopg.Connection) -> None:
-    writer.execute("create table staging.load_1 (id int)")
-    writer.execute("drop table staging.load_1")
+    writer.execute("create temporary table load_1 (id int) on commit drop")
 
 
 def test_a_writer_may_not_make_tombstones_by_a_trigger_of_its_own(writer: psycopg.Connection) -> None:
-    writer.execute("create table staging.bait (game_id text)")
+    writer.execute("create temporary table bait (game_id text)")
 
     with pytest.raises(errors.InsufficientPrivilege, match=r"permission denied for function ops\.leave_tombstone"):
         writer.execute(
-            "create trigger mine after delete on staging.bait"
-            " for each row execute function ops.leave_tombstone('game_id')"
+            "create trigger mine after delete on bait for each row execute function ops.leave_tombstone('game_id')"
         )
 
 
@@ -144,7 +142,6 @@ def test_a_writer_sees_the_revision(writer: psycopg.Connection) -> None:
         "select * from ops.held_row",
         "select * from ops.issue",
         "select nextval('store.customer_customer_id_seq')",
-        "create table staging.mine (id int)",
         "create table public.mine (id int)",
         "create temporary table mine (id int)",
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-OURS = {"ours": ["ops", "store", "staging", "geo"]}
+OURS = {"ours": ["ops", "store", "geo"]}
 LINEAGE = "load_id bigint null, load_line bigint null, row_xid xid8"
 
 # The tables of each schema; the columns in their order, `null` where they may be.

@@ -104,9 +104,8 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
     if head is None:
         raise FileError("empty", "The file has no header, only blank lines.")
     header = check_header(contract, head.fields)
-    # Named by the session too: an attempt that hangs must not stand in the way of the one that takes over.
-    name = f"load_{load.load_id}_{connection.info.backend_pid}"
-    stage, issues = sql.Identifier("staging", name), sql.Identifier("staging", f"{name}_issue")
+    name = f"load_{load.load_id}"
+    stage, issues = sql.Identifier("pg_temp", name), sql.Identifier("pg_temp", f"{name}_issue")
     _create_stage(connection, contract, stage, issues)
     account = Account(header=list(header.names))
     _copy(
@@ -120,16 +119,22 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
 
 
 def _create_stage(connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier) -> None:
-    """Create the two staging tables of a load; they live and die with its transaction, so they need no log."""
+    """Create the two staging tables of a load, which live and die with its transaction.
+
+    Temporary, not unlogged: when PostgreSQL is killed under a transaction that has created an unlogged table, its
+    recovery may fail ("could not create file … File exists"), and the server stays down.
+    """
     columns = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in contract.stage_columns]
     connection.execute(
         sql.SQL(
-            "create unlogged table {} (load_line bigint, {}, raw text, outcome text, reason_column text, reason text,"
-            " detail text, ref_dataset text, ref_value text, ref_key text)"
+            "create temporary table {} (load_line bigint, {}, raw text, outcome text, reason_column text, reason text,"
+            " detail text, ref_dataset text, ref_value text, ref_key text) on commit drop"
         ).format(stage, sql.SQL(", ").join(columns))
     )
     connection.execute(
-        sql.SQL("create unlogged table {} (line_no bigint, column_name text, kind text, detail text)").format(issues)
+        sql.SQL(
+            "create temporary table {} (line_no bigint, column_name text, kind text, detail text) on commit drop"
+        ).format(issues)
     )
 
 
@@ -263,7 +268,6 @@ def _apply(
     counted = connection.execute("select count(*) from ops.issue where load_id = %s", (load.load_id,)).fetchone()
     account.issues = counted[0] if counted else 0
     account.tables_changed = [table for table in contract.tables if _changed(connection, table)]
-    connection.execute(sql.SQL("drop table {}, {}").format(stage, issues))
 
 
 def _changed(connection: Connection, table: str) -> bool:

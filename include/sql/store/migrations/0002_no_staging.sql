@@ -1,0 +1,2 @@
+-- Loads stage their rows in temporary tables.
+drop schema staging;
