@@ -83,7 +83,8 @@ def status(platform: Platform) -> int:
         line = f"{part.name:22}[{color}]{escape(word):{width}}[/{color}] {pid:>8}  {since:9}"
         console.print(f"{line} {addresses.get(part.name, '')}".rstrip())
     down = [part.name for part in statuses.values() if part.crashed]
-    for name in down:
+    # Airflow's parts end without their database, each with a traceback that says no more than this.
+    for name in ["postgres"] if "postgres" in down else down:
         log = platform.layout.log_file(name)
         console.print(f"\n[red]{name} went down.[/red] The last lines of {log}:\n{escape(last_lines(log))}")
     if down:

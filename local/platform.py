@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from functools import partial
 
 from local import airflow, aws, emulator, envfile, interruption, ports, postgres
 from local import state as states
@@ -30,6 +29,8 @@ PORTS = {
     "emulator": "emulator",
     "airflow-api-server": "airflow",
 }  # part → port's name
+# A part of Airflow that is not healthy for so long, though its database is there, will not be: heartbeats come every 5 s.
+HANG_SECONDS = 40.0
 # By then a running emulator listens, if it ever will.
 EMULATOR_SECONDS = 10.0
 
@@ -113,6 +114,11 @@ class Platform:
     def _start_parts(self) -> None:
         self._choose_ports()
         self._start_supervisor()
+        lost_database = self._with_airflow and self.supervisor.statuses()["postgres"].crashed
+        if lost_database:
+            # Each part ends by that, or hangs, some soon and some late: none is to do so after this.
+            self._say("Airflow lost its database: ending what is left of it")
+            self.supervisor.stop_all(list(airflow.PARTS))
         interruption.INTERRUPTED.clear()
         with ThreadPoolExecutor() as pool:
             database = pool.submit(self._start_database)
@@ -127,7 +133,7 @@ class Platform:
                 raise
         envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
         if self._with_airflow:
-            self._start_airflow()
+            self._start_airflow(self.supervisor.start if lost_database else self._start)
 
     def _lost_port(self) -> str | None:
         """Return the part whose port a foreign process listens on: two platforms that start at once may want one."""
@@ -287,17 +293,12 @@ class Platform:
         self.state.airflow_database = version
         states.save(self.layout, self.state)
 
-    def _start_airflow(self) -> None:
-        started = [part for part in airflow.PARTS if self._start(part)]
+    def _start_airflow(self, start: Callable[[str], bool]) -> None:
+        started = {part for part in airflow.PARTS if start(part)}
         if started or not self._airflow_answers():
             self._say("Airflow: starting")
-            for part in airflow.PARTS:
-                self.supervisor.wait(part, partial(self._runs, part), 30)
-            self._wait_healthy()
+            self._wait_healthy(started)
         self._say(f"Airflow on {self.api.url}")
-
-    def _runs(self, part: str) -> bool:
-        return self.supervisor.statuses()[part].state == "RUNNING"
 
     def _airflow_answers(self) -> bool:
         """Tell whether Airflow is well, and it is ours that answers: another platform's may have the port."""
@@ -311,13 +312,35 @@ class Platform:
         statuses = self.supervisor.statuses()
         return self.api.health({name: statuses[part].since for part, name in airflow.HEALTH.items()})
 
-    def _wait_healthy(self, seconds: float = 120) -> None:
-        deadline = time.monotonic() + seconds
+    def _wait_healthy(self, started: set[str], seconds: float = 120) -> None:
+        """Wait until Airflow is well. A part that is not in `started` and went down, or hangs, is started again once.
+
+        It may have run when `up` began and go down only now, because its database was away before.
+        """
+        begun = time.monotonic()
         while not self._airflow_answers():
+            late = time.monotonic() - begun
+            for part in self._unwell(down_only=late < HANG_SECONDS):
+                if part not in started:
+                    self._say(f"{part} {self.health()[part]}: starting it anew")
+                    self.supervisor.stop(part)
+                    self.supervisor.start(part)
+                    started.add(part)
             self.require_running()
-            if time.monotonic() > deadline:
-                raise PartDownError(self.layout, "airflow-api-server", f"is not healthy after {seconds:.0f} s")
+            if late > seconds:
+                unwell = self._unwell(down_only=False) or ["airflow-api-server"]
+                raise PartDownError(self.layout, unwell[0], f"is not healthy after {seconds:.0f} s")
             time.sleep(0.3)
+
+    def _unwell(self, *, down_only: bool) -> list[str]:
+        """Return the parts of Airflow that are down or, if asked, not healthy; the API server knows of the others."""
+        statuses = self.statuses()
+        unwell = [part for part in airflow.PARTS if statuses[part].state in DOWN]
+        if not unwell and not down_only:
+            health = self.health()
+            unwell = [part for part in airflow.PARTS if health[part] != "healthy"]
+            unwell = [part for part in unwell if part == "airflow-api-server"] or unwell
+        return unwell
 
     def require_running(self) -> None:
         """Raise PartDownError when a part is down, naming it with its log's last lines."""

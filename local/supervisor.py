@@ -195,6 +195,17 @@ class Supervisor:
         if self._settled(part) not in DOWN:
             self._call("stopProcess", part, True)
 
+    def stop_all(self, parts: list[str]) -> None:
+        """Stop these parts at once, and wait until all have ended."""
+        for part in parts:
+            if self.statuses()[part].state not in DOWN | {"STOPPING"}:
+                self._call("stopProcess", part, False)
+        wait_until(
+            lambda: all(self.statuses()[part].state in DOWN for part in parts),
+            60,
+            lambda: f"Not all of these stop: {', '.join(parts)}",
+        )
+
     def _settled(self, part: str) -> str:
         """Return a part's state. One that was told to stop, as before a Ctrl-C, is waited for first."""
         wait_until(
@@ -224,15 +235,7 @@ class Supervisor:
         if self.is_running():
             ours = _family(self._layout)
             # All at once, but the database last: Airflow's parts write to it when they end.
-            parts = [name for name, status in self.statuses().items() if name != LAST and status.state not in DOWN]
-            for part in parts:
-                if self.statuses()[part].state not in DOWN | {"STOPPING"}:
-                    self._call("stopProcess", part, False)
-            wait_until(
-                lambda: all(self.statuses()[part].state in DOWN for part in parts),
-                60,
-                lambda: f"Not all of these stop: {', '.join(parts)}",
-            )
+            self.stop_all([name for name in self.statuses() if name != LAST])
             self._call("shutdown")
             _gone, alive = psutil.wait_procs(ours, timeout=45)
             for process in alive:
