@@ -8,6 +8,7 @@ UV_VERSION=0.13.8
 STAMP=.venv/bootstrap.stamp
 LOG=.local/log
 LOCK=.local/bootstrap.lock
+NEEDED_MB=1500 # both environments have about 900 MB, and uv may keep its cache on the same disk
 
 # What the environments were made from. pyvenv.cfg holds the interpreter's path.
 made_from() {
@@ -147,6 +148,10 @@ environment() {
 }
 
 main() {
+    local free
+    free=$(($(df -Pk . | awk 'NR == 2 { print $4 }') / 1000))
+    [ "$free" -ge "$NEEDED_MB" ] ||
+        fail "the disk is full: $free MB are free in $PWD, and installing needs $NEEDED_MB MB. Free some space there, then run the same make target again."
     mkdir -p "$LOG" .venv
     if ! mkdir "$LOCK" 2>/dev/null; then
         local holder

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from local import aws, emulator, envfile, ports
+from local import aws, emulator, envfile, ports, space
 from local.errors import LocalError
 from local.layout import Layout
 from local.platform import Platform
@@ -57,6 +57,8 @@ def reset(platform: Platform) -> None:
 
 def status(platform: Platform) -> int:
     """Print each part with its health and address; return 1 unless all are well."""
+    for shortage in space.shortages(platform.data_directories()):
+        console.print(f"[red]{escape(shortage)}[/red]")
     statuses = platform.statuses()
     if not statuses:
         orphans = leftovers(platform.layout)

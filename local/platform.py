@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
-from local import airflow, aws, emulator, envfile, interruption, ports, postgres
+from local import airflow, aws, emulator, envfile, interruption, ports, postgres, space
 from local import state as states
 from local.errors import LocalError
 from local.layout import Layout, tool
@@ -24,12 +25,13 @@ from local.supervisor import DOWN, PartDownError, Program, Status, Supervisor, e
 # Not unpaused by `make up`: it makes data without end.
 LEFT_PAUSED = {"generate_mock_data"}
 PORT_ATTEMPTS = 3
+API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
 PORTS = {
     "postgres": "postgres",
     "emulator": "emulator",
-    "airflow-api-server": "airflow",
+    API_SERVER: "airflow",
 }  # part → port's name
-# A part of Airflow that is not healthy for so long, though its database is there, will not be: heartbeats come every 5 s.
+# A part of Airflow that is not healthy for so long, though its database is there, hangs.
 HANG_SECONDS = 40.0
 # By then a running emulator listens, if it ever will.
 EMULATOR_SECONDS = 10.0
@@ -81,10 +83,16 @@ class Platform:
             **airflow.marketplace(self.state),
         }
 
+    def data_directories(self) -> list[Path]:
+        """Return where this platform writes."""
+        elsewhere = Path(self.state.postgres_home or self.layout.state)
+        return [self.layout.state] if elsewhere.is_relative_to(self.layout.state) else [self.layout.state, elsewhere]
+
     # Start
 
     def up(self) -> None:
         """Start what is not running, deploy what is not deployed, and wait until all is well. Idempotent."""
+        space.require(self.data_directories())
         if not self.layout.run.exists():
             # Somebody deleted .local under a running platform, whose parts must not write into the new one.
             end_orphans(self.layout, self._say)
@@ -294,53 +302,55 @@ class Platform:
         states.save(self.layout, self.state)
 
     def _start_airflow(self, start: Callable[[str], bool]) -> None:
-        started = {part for part in airflow.PARTS if start(part)}
-        if started or not self._airflow_answers():
+        parts = list(airflow.PARTS)
+        if self._unwell(parts):
             self._say("Airflow: starting")
-            self._wait_healthy(started)
+        # The scheduler last: it hands out tasks at once, those of a killed one too, which fail without the API server.
+        started = {part for part in parts if part != SCHEDULER and start(part)}
+        self._wait_healthy([API_SERVER], started)
+        if start(SCHEDULER):
+            started.add(SCHEDULER)
+        self._wait_healthy(parts, started)
         self._say(f"Airflow on {self.api.url}")
 
-    def _airflow_answers(self) -> bool:
-        """Tell whether Airflow is well, and it is ours that answers: another platform's may have the port."""
-        pid = self.supervisor.statuses()["airflow-api-server"].pid
-        if not ports.listens(pid, self.state.ports["airflow"]):
-            return False
-        health = self._airflow_health()
-        return all(health.get(name) == "healthy" for name in airflow.HEALTH.values())
+    def _unwell(self, parts: list[str]) -> list[str]:
+        """Return which of these parts of Airflow are down, else which are not healthy."""
+        statuses = self.supervisor.statuses()
+        if down := [part for part in parts if statuses[part].state in DOWN]:
+            return down
+        # Only the API server can be asked, about the others too; another platform's may have the port.
+        mine = ports.listens(statuses[API_SERVER].pid, self.state.ports["airflow"])
+        health = self._airflow_health() if mine else {}
+        return [part for part in parts if health.get(airflow.HEALTH[part]) != "healthy"] if health else [API_SERVER]
 
     def _airflow_health(self) -> dict[str, str]:
         statuses = self.supervisor.statuses()
         return self.api.health({name: statuses[part].since for part, name in airflow.HEALTH.items()})
 
-    def _wait_healthy(self, started: set[str], seconds: float = 120) -> None:
-        """Wait until Airflow is well. A part that is not in `started` and went down, or hangs, is started again once.
+    def _wait_healthy(self, parts: list[str], started: set[str], seconds: float = 120) -> None:
+        """Wait until these parts of Airflow are well. One not in `started` that goes down, or hangs, is started once.
 
-        It may have run when `up` began and go down only now, because its database was away before.
+        It ran when `up` began, and may go down only now, because its database was away before.
         """
         begun = time.monotonic()
-        while not self._airflow_answers():
+        while unwell := self._unwell(parts):
             late = time.monotonic() - begun
-            for part in self._unwell(down_only=late < HANG_SECONDS):
-                if part not in started:
-                    self._say(f"{part} {self.health()[part]}: starting it anew")
+            statuses = self.statuses()
+            for part in unwell:
+                is_down = statuses[part].state in DOWN
+                if part not in started and (is_down or late > HANG_SECONDS):
+                    self._say(f"{part} {'went down' if is_down else 'hangs'}: starting it anew")
                     self.supervisor.stop(part)
                     self.supervisor.start(part)
                     started.add(part)
-            self.require_running()
-            if late > seconds:
-                unwell = self._unwell(down_only=False) or ["airflow-api-server"]
-                raise PartDownError(self.layout, unwell[0], f"is not healthy after {seconds:.0f} s")
+                elif is_down or late > seconds:
+                    raise PartDownError(
+                        self.layout, part, "is down" if is_down else f"is not healthy after {late:.0f} s"
+                    )
+            for part in ("postgres", "emulator"):
+                if statuses[part].state in DOWN:
+                    raise PartDownError(self.layout, part, "is down")
             time.sleep(0.3)
-
-    def _unwell(self, *, down_only: bool) -> list[str]:
-        """Return the parts of Airflow that are down or, if asked, not healthy; the API server knows of the others."""
-        statuses = self.statuses()
-        unwell = [part for part in airflow.PARTS if statuses[part].state in DOWN]
-        if not unwell and not down_only:
-            health = self.health()
-            unwell = [part for part in airflow.PARTS if health[part] != "healthy"]
-            unwell = [part for part in unwell if part == "airflow-api-server"] or unwell
-        return unwell
 
     def require_running(self) -> None:
         """Raise PartDownError when a part is down, naming it with its log's last lines."""
@@ -426,6 +436,6 @@ class Platform:
             for part, name in airflow.HEALTH.items():
                 if health[part] == "healthy":
                     # Only the API server can be asked, about the others too.
-                    silence = "does not answer" if part == "airflow-api-server" else "unknown"
+                    silence = "does not answer" if part == API_SERVER else "unknown"
                     health[part] = reported.get(name, silence)
         return health

@@ -1,0 +1,29 @@
+"""Whether there is room: a server that runs into a full disk stops in the middle of what it does."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from local.errors import LocalError
+
+# A fresh platform takes about 250 MB, most of it PostgreSQL's databases and log of changes.
+NEEDED_MB = 300
+
+
+def shortages(directories: Iterable[Path]) -> list[str]:
+    """Return a sentence for each of `directories`, existing or to be made, that lies on a disk that is nearly full."""
+    found = []
+    for directory in directories:
+        existing = next(path for path in (directory, *directory.parents) if path.exists())
+        free = shutil.disk_usage(existing).free // 1_000_000
+        if free < NEEDED_MB:
+            found.append(f"The disk is full: {free} MB are free in {existing}, and the platform needs {NEEDED_MB} MB.")
+    return found
+
+
+def require(directories: Iterable[Path]) -> None:
+    """Raise LocalError unless there is room in all of `directories`."""
+    if lacking := shortages(directories):
+        raise LocalError("\n".join([*lacking, "Free some space there, then: make up"]))
