@@ -131,7 +131,7 @@ install_uv() {
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     "$1" -c 'import ensurepip' 2>/dev/null || ensure_packages "python$version-venv"
     say "uv $UV_VERSION: installing"
-    step tools "check that pip reaches a package index: pip download uv==$UV_VERSION" bash -c \
+    step tools "check the network: pip must reach a package index (pip download uv==$UV_VERSION). Then run the same make target again: it goes on from here" bash -c \
         '"$1" -m venv --clear .local/tools && .local/tools/bin/python -m pip install --quiet "uv==$2"' - "$1" "$UV_VERSION"
 }
 
@@ -143,7 +143,7 @@ environment() {
     if [ "$("$made/bin/python" -c 'import sys; print(sys._base_executable)' 2>/dev/null)" != "$3" ]; then
         step "$1" "delete $made and try again" "$4" venv --quiet --clear --python "$3" "$made"
     fi
-    step "$1" "check that uv reaches a package index" "$4" pip sync --quiet --python "$made/bin/python" "$2"
+    step "$1" "check the network: uv must reach a package index. Then run the same make target again: it goes on from here" "$4" pip sync --quiet --python "$made/bin/python" "$2"
     say "Python environment $1: ready"
 }
 

@@ -111,6 +111,8 @@ def upload(platform: Platform, files: list[str], dataset: str) -> None:
     values = envfile.read(platform.layout.env_file) if platform.layout.env_file.exists() else {}
     if not values or not emulator.answers(platform.state):
         raise LocalError("The platform is not running: make up")
+    # The emulator accepts an object that it cannot write to the disk, and has it only until it ends.
+    space.require(platform.data_directories())
     s3 = emulator.client("s3", values["AWS_ENDPOINT_URL"])
     chosen = [(path, uploads.choose_dataset(path, dataset)) for path in map(Path, files)]
     for path, name in chosen:

@@ -127,18 +127,20 @@ class Platform:
             # Each part ends by that, or hangs, some soon and some late: none is to do so after this.
             self._say("Airflow lost its database: ending what is left of it")
             self.supervisor.stop_all(list(airflow.PARTS))
-        interruption.INTERRUPTED.clear()
-        with ThreadPoolExecutor() as pool:
-            database = pool.submit(self._start_database)
-            cloud = pool.submit(self._start_emulator)
-            try:
-                database.result()
-                cloud.result()
-            except KeyboardInterrupt:
-                # The pool's end waits for both: they look at this between their steps.
-                self._say("Interrupted: ending what was begun")
-                interruption.INTERRUPTED.set()
-                raise
+        try:
+            # The pool's end waits for both, which look at INTERRUPTED between their steps.
+            with ThreadPoolExecutor() as pool:
+                database = pool.submit(self._start_database)
+                cloud = pool.submit(self._start_emulator)
+                try:
+                    database.result()
+                    cloud.result()
+                except KeyboardInterrupt:
+                    self._say("Interrupted: ending what was begun")
+                    interruption.INTERRUPTED.set()
+                    raise
+        finally:
+            interruption.INTERRUPTED.clear()
         envfile.write(self.layout.env_file, self.public_environment(), "Written by `make up`. To use it: . .local/env")
         if self._with_airflow:
             self._start_airflow(self.supervisor.start if lost_database else self._start)

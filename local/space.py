@@ -26,4 +26,4 @@ def shortages(directories: Iterable[Path]) -> list[str]:
 def require(directories: Iterable[Path]) -> None:
     """Raise LocalError unless there is room in all of `directories`."""
     if lacking := shortages(directories):
-        raise LocalError("\n".join([*lacking, "Free some space there, then: make up"]))
+        raise LocalError("\n".join([*lacking, "Free some space there, then `make up`."]))
