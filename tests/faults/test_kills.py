@@ -26,7 +26,8 @@ from local.layout import Layout
 from local.platform import Platform
 from local.supervisor import leftovers, wait_until
 
-PORTS = {"postgres": 45432, "emulator": 44566, "airflow": 48080}
+# Below the ports that the kernel gives to outgoing connections: no other process has them by chance.
+PORTS = {"postgres": 21432, "emulator": 21566, "airflow": 21080}
 ROWS, WRONG = 400, 4
 LINES = 10  # all of them name a game that nobody knows
 # What a busy machine may need; nothing here waits this long when it is well.

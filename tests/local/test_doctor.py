@@ -613,7 +613,7 @@ def test_a_platform_that_is_well(platform: Platform):
         ok("no process was left by a killed part"),
         ok("emulator is healthy"),
         ok("postgres is healthy"),
-        ok("the store has all migrations: it is at 0001"),
+        ok("the store has all migrations: it is at 0002"),
         ok("the stacks are those of the present templates"),
         ok("the dead-letter queue is empty"),
         ok("no file waits in landing/ for more than 15 minutes"),
