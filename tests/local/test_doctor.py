@@ -785,7 +785,7 @@ def test_a_store_that_lacks_migrations(platform: Platform):
         assert not_ok(platform) == [wrong("the store is at migration 9999, which this clone does not have", fix)]
         session.execute("delete from public.alembic_version")
         assert not_ok(platform) == [wrong("the store lacks migrations: it is at none", "make up")]
-        session.execute("insert into public.alembic_version values ('0001')")
+        session.execute("insert into public.alembic_version values ('0002')")
     assert not_ok(platform) == []
 
 
