@@ -117,6 +117,8 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
         # An edited DAG shows within seconds.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        # What a killed scheduler ran is given out again within a minute: it is taken for dead after 30 s.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.airflow_home / "logs"),
         **secrets_backend(state),
         **aws.variables(emulator.endpoint(state)),
