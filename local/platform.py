@@ -221,6 +221,7 @@ class Platform:
         if self.supervisor.statuses()["postgres"].state != "RUNNING":
             postgres.create(self.layout, self.state)
             postgres.configure(self.state, durable=self._durable)
+            postgres.remove_stale_lock(self.state)
             self._start("postgres")
         self.supervisor.wait("postgres", lambda: postgres.answers(self.state), 60)
         postgres.create_roles_and_databases(self.state)

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -124,6 +125,24 @@ def create(layout: Layout, state: State) -> None:
     if made.returncode != 0:
         raise LocalError(f"PostgreSQL's data directory {data} could not be made:\n{made.stderr}")
     unfinished.rename(data)
+
+
+def remove_stale_lock(state: State) -> None:
+    """Remove postmaster.pid when the server that it names has ended.
+
+    The server itself looks only whether the number is in use: it is while nobody has reaped a server that was killed
+    together with its parent, and when another process has got it since. Call it when the orphans have been ended.
+    """
+    lock = data_directory(state) / "postmaster.pid"
+    try:
+        process = psutil.Process(int(lock.read_text().partition("\n")[0]))
+        runs = process.status() != psutil.STATUS_ZOMBIE and str(data_directory(state)) in process.cmdline()
+    except FileNotFoundError:
+        return
+    except (ValueError, psutil.NoSuchProcess):  # a power cut may leave it empty
+        runs = False
+    if not runs:
+        lock.unlink()
 
 
 def configure(state: State, *, durable: bool) -> None:

@@ -183,6 +183,21 @@ def test_a_killed_database_comes_back_with_its_data(running: tuple[Platform, lis
         assert connection.execute("select count(*) from public.kept").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("number", [str(os.getpid()), ""])
+def test_a_lock_that_names_no_server_of_ours_is_removed(number: str, tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    lock = tmp_path / "data" / "postmaster.pid"
+    lock.write_text(f"{number}\n{tmp_path}\n")
+    postgres.remove_stale_lock(state.State(postgres_home=str(tmp_path)))
+    assert not lock.exists()
+
+
+def test_the_lock_of_a_running_server_stays(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    postgres.remove_stale_lock(platform.state)
+    assert (postgres.data_directory(platform.state) / "postmaster.pid").exists()
+
+
 def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(running: tuple[Platform, list[str]]):
     platform, _said = running
     orphans = [status.pid for status in platform.statuses().values()]
