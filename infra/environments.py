@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -55,41 +56,85 @@ _TemplateLoader.add_multi_constructor("!", _untagged)
 
 
 def load(environment: str) -> Environment:
-    """Return the configuration of `environment`.
+    """Return the configuration of `environment`, the name of a directory of infra/config.
 
-    Raises ConfigError when there is none, or when it names a template that does not exist.
+    Raises ConfigError when there is none, or when it or a template that it names is missing or malformed.
     """
+    known = sorted(entry.parent.name for entry in ROOT.glob("config/*/stacks.yaml"))
+    # A path such as ../config/prod leads to one as well, and would pass by what depends on the name.
+    if environment not in known:
+        raise ConfigError(f"No environment {environment!r}. There are: {', '.join(known)}.")
     path = ROOT / "config" / environment / "stacks.yaml"
-    if not path.is_file():
-        known = sorted(entry.parent.name for entry in ROOT.glob("config/*/stacks.yaml"))
-        raise ConfigError(f"No environment {environment!r}: {path} does not exist. There are: {', '.join(known)}.")
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    project = config["project"]
+    config = read_yaml(path)
+    try:
+        project, entries = config["project"], config["stacks"]
+        named = [(entry["name"], entry.get("parameters", {})) for entry in entries]
+    except (KeyError, TypeError, AttributeError):
+        raise ConfigError(f"{path} must have a project and a list of stacks, each with its name.") from None
     return Environment(
         name=environment,
         project=project,
-        stacks=tuple(_stack(path, f"{project}-{environment}", entry) for entry in config["stacks"]),
+        stacks=tuple(_stack(path, f"{project}-{environment}", name, parameters) for name, parameters in named),
     )
 
 
-def _stack(config: Path, prefix: str, entry: Mapping[str, Any]) -> Stack:
-    name = entry["name"]
-    template = ROOT / "templates" / f"{name}.yaml"
-    if not template.is_file():
-        raise ConfigError(f"{config}: the stack {name!r} has no template: {template} does not exist.")
-    parameters = entry.get("parameters", {})
-    for key, value in parameters.items():
-        # YAML turns an unquoted `yes` or `012345678901` into something else than CloudFormation would see.
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise ConfigError(f"{config}: {name}.{key} is a {type(value).__name__}: quote it to make it a string.")
+def _stack(config: Path, prefix: str, name: str, parameters: Any) -> Stack:
+    path = ROOT / "templates" / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{config}: the stack {name!r} has no template: {path} does not exist.")
+    template = _text(path)
+    try:
+        read = _read(template)
+    except yaml.YAMLError as error:
+        raise _malformed(path, error) from None
+    if not isinstance(read, dict) or not isinstance(read.get("Resources"), dict):
+        raise ConfigError(f"{path} has no Resources.")
+    for value in _import_values(read):
+        if not isinstance(value, str):
+            raise ConfigError(f"{path}: Fn::ImportValue must be applied to a text, or to !Sub and a text: {value}")
     return Stack(
         name=name,
         stack_name=f"{prefix}-{name}",
-        template=template.read_text(encoding="utf-8"),
-        parameters={key: str(value) for key, value in parameters.items()},
+        template=template,
+        parameters=parameter_values(parameters, f"{config}: {name}"),
     )
 
 
+def parameter_values(read: Any, where: str) -> dict[str, str]:
+    """Return parameters that `read_yaml` has read, {name: value}; `where` is for the message of a ConfigError."""
+    if not isinstance(read, dict):
+        raise ConfigError(f"{where}: parameters must be names with values, such as RawFileRetentionDays: 30.")
+    nested = sorted(name for name, value in read.items() if not isinstance(value, str))
+    if nested:
+        raise ConfigError(f"{where}: the value of {', '.join(nested)} must be a single text or number.")
+    return read
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a file of YAML or JSON says, every scalar as it is typed: no 012 is a 10, no `on` is a True.
+
+    None or "" for an empty file. Raises ConfigError, without what the file says: it may be a password.
+    """
+    try:
+        return yaml.load(_text(path), yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise _malformed(path, error) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8: byte {error.start}.") from None
+
+
+def _malformed(path: Path, error: yaml.YAMLError) -> ConfigError:
+    mark = getattr(error, "problem_mark", None)
+    where = f": line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return ConfigError(f"{path} is not YAML{where}.")
+
+
+@cache
 def _read(template: str) -> dict[str, Any]:
     # S506 warns of loaders that build any object; this one is the safe loader plus plain values.
     return yaml.load(template, _TemplateLoader)  # noqa: S506
@@ -110,7 +155,7 @@ def imports(template: str, parameters: Mapping[str, str]) -> set[str]:
     return {Template(name).safe_substitute(parameters) for name in _import_values(_read(template))}
 
 
-def _import_values(part: Any) -> Iterator[str]:
+def _import_values(part: Any) -> Iterator[Any]:
     """What each Fn::ImportValue in a part of a template is applied to."""
     if isinstance(part, dict):
         for key, value in part.items():
@@ -126,11 +171,15 @@ def _import_values(part: Any) -> Iterator[str]:
 def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return what each stack is deployed with, by the stack's name: {stack name: {parameter: value}}.
 
-    A value is the caller's, else the configuration's; Project and Environment come by themselves. What is
-    left out keeps the template's default. Raises ConfigError when a parameter without a default has no value,
-    or when one is given that no template (for the configuration: not this template) declares.
+    A value is the caller's, else the configuration's; Project and Environment come by themselves, and nobody
+    else may set them. What is left out keeps the template's default. Raises ConfigError when a parameter without
+    a default has no value, or when one is given that no template (for the configuration: not this template)
+    declares.
     """
     common = {"Project": environment.project, "Environment": environment.name}
+    # A stack of one environment would make the resources of another.
+    if taken := sorted(common.keys() & {*given, *(name for stack in environment.stacks for name in stack.parameters)}):
+        raise ConfigError(f"{' and '.join(taken)} must not be given: infra/config and ENV say it.")
     resolved: dict[str, dict[str, str]] = {}
     unused = set(given)
     for stack in environment.stacks:
@@ -138,7 +187,7 @@ def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> di
         unknown = sorted(set(stack.parameters) - set(declared))
         if unknown:
             raise ConfigError(f"The template of stack {stack.name!r} declares no parameter {', '.join(unknown)}.")
-        offered = {**common, **stack.parameters, **given}
+        offered = {**stack.parameters, **given, **common}
         missing = sorted(name for name, spec in declared.items() if name not in offered and "Default" not in spec)
         if missing:
             raise ConfigError(f"The stack {stack.name!r} needs a value for {', '.join(missing)}.")

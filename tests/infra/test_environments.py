@@ -37,8 +37,11 @@ class OneStack:
         reason = "The submitted information didn't contain changes. Submit different information."
         return {"ChangeSetId": "arn:change-set", "Status": "FAILED", "StatusReason": reason}
 
-    def delete_change_set(self, **_request: str) -> None:
-        return None
+    def get_paginator(self, _call: str) -> OneStack:
+        return self
+
+    def paginate(self, **_query: str) -> list[dict[str, Any]]:
+        return [{"Summaries": []}]
 
 
 def test_local_consists_of_these_stacks_in_this_order():
@@ -92,9 +95,14 @@ def test_a_parameter_that_nothing_declares_is_named(parameters):
             r"template of stack 'storage' declares no parameter RetentionDays",
         ),
         (
-            "[{name: storage, parameters: {RawFileRetentionDays: yes}}]",
-            r"storage\.RawFileRetentionDays is a bool: quote it",
+            "[{name: storage, parameters: {RawFileRetentionDays: [30]}}]",
+            r"stacks\.yaml: storage: the value of RawFileRetentionDays must be a single text or number\.$",
         ),
+        ("[{name: storage, parameters: 30}]", r"stacks\.yaml: storage: parameters must be names with values"),
+        ("[{name: storage, parameters: {Project: other}}]", r"^Project must not be given: infra/config and ENV say it"),
+        ("[storage]", r"stacks\.yaml must have a project and a list of stacks, each with its name\.$"),
+        ("30", r"stacks\.yaml must have a project and a list of stacks, each with its name\.$"),
+        ("[{name: storage}", r"stacks\.yaml is not YAML: line 3, column 1\.$"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named(editable: Path, parameters, stacks: str, message: str):
@@ -104,9 +112,60 @@ def test_a_mistake_in_the_configuration_is_named(editable: Path, parameters, sta
         environments.resolve_parameters(environments.load("local"), parameters)
 
 
-def test_an_unknown_environment_is_refused_with_those_there_are():
-    with pytest.raises(ConfigError, match=r"^No environment 'staging': .* There are: .*local"):
-        deploy("staging", {})
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Resources: {Queue: [}", r"storage\.yaml is not YAML: line 1, column 21\.$"),
+        ("AWSTemplateFormatVersion: 2010-09-09", r"storage\.yaml has no Resources\.$"),
+        ("- Resources", r"storage\.yaml has no Resources\.$"),
+        (
+            "Resources: {Bucket: {Properties: {BucketName: {Fn::ImportValue: {Fn::Sub: a}}}}}",
+            r"storage\.yaml: Fn::ImportValue must be applied to a text, or to !Sub and a text: \{'Fn::Sub': 'a'\}$",
+        ),
+        (
+            "Resources: {Bucket: {Properties: {BucketName: {Fn::ImportValue: !Join ['-', [a, b]]}}}}",
+            r"storage\.yaml: Fn::ImportValue must be applied to a text, or to !Sub and a text: ",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_read_is_named(editable: Path, text: str, message: str):
+    (editable / "templates" / "storage.yaml").write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        environments.load("local")
+
+
+def test_configuration_is_read_as_it_is_typed(editable: Path):
+    (editable / "config" / "local" / "stacks.yaml").write_text(
+        "project: marketplace\nstacks: [{name: storage, parameters: {RawFileRetentionDays: 012}}]\n"
+    )
+
+    assert environments.load("local").stacks[0].parameters == {"RawFileRetentionDays": "012"}
+
+
+@pytest.mark.parametrize(
+    "environment", ["staging", "", ".", "./local", "local/", "../config/prod", "prod/../prod", "Prod", "/", "local\n"]
+)
+def test_an_environment_is_the_name_of_a_directory_of_the_configuration(environment: str):
+    expected = rf"^No environment {re.escape(repr(environment))}\. There are: dev, local, prod, qa\.$"
+
+    with pytest.raises(ConfigError, match=expected):
+        deploy(environment, {})
+    with pytest.raises(ConfigError, match=expected):
+        destroy(environment)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"Environment": "prod"}, "Environment"),
+        ({"Project": "other"}, "Project"),
+        ({"Environment": "local", "Project": "marketplace"}, "Environment and Project"),
+    ],
+)
+def test_nobody_sets_project_and_environment(parameters, given: dict[str, str], named: str):
+    with pytest.raises(ConfigError, match=rf"^{named} must not be given: infra/config and ENV say it\.$"):
+        environments.resolve_parameters(environments.load("local"), parameters | given)
 
 
 @pytest.mark.parametrize("environment", ["local", *ON_AWS])
