@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import boto3
-import yaml
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -32,7 +33,15 @@ from botocore.exceptions import (
 from infra import environments
 from infra import plan as planning
 from infra.environments import Environment
-from infra.errors import ConfigError, DeployError, EndpointRefused, NotConfirmed, NotConnected, StackFailed
+from infra.errors import (
+    ConfigError,
+    DeployError,
+    EndpointRefused,
+    NotConfirmed,
+    NotConnected,
+    NotDeletable,
+    StackFailed,
+)
 from infra.stacks import Client, Progress, Stacks
 
 DEFAULT_TIMEOUT_SECONDS = 3600.0
@@ -78,9 +87,9 @@ def deploy(
 
     `parameters` brings what only the caller knows: Creator always, hosts and passwords where the templates
     ask for them. `timeout` (seconds) bounds each wait for a stack; `progress` is called with a line for each
-    step. Without changes nothing is executed. Raises ConfigError or EndpointRefused before anything is
-    touched, StackFailed or StackTimeout for the stack that failed (all of them DeployError); the stacks
-    before it stay deployed.
+    step. Without changes nothing is executed. Raises ConfigError, EndpointRefused or NotConnected before
+    anything is touched, StackFailed or StackTimeout for the stack that failed (all of them DeployError); the
+    stacks before it stay deployed.
     """
     config = environments.load(environment)
     resolved = environments.resolve_parameters(config, parameters)
@@ -99,13 +108,16 @@ def destroy(
     """Delete all stacks of `environment`, the last one first, with all that is in their buckets.
 
     For prod, environment and account must come on standard input first; else this raises NotConfirmed and has
-    touched nothing. Otherwise as `deploy`.
+    touched nothing. Nor has it when it raises NotDeletable, for what CloudFormation would not delete. Otherwise
+    as `deploy`.
     """
     config = environments.load(environment)
     cloudformation, s3, account = _connect(environment, progress)
     if environment in CONFIRMED:
         _confirm(environment, account)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
+    if obstacles := stacks.obstacles([stack.stack_name for stack in config.stacks]):
+        raise NotDeletable("Nothing was touched, because\n  " + "\n  ".join(obstacles))
     for stack in reversed(config.stacks):
         for bucket in stacks.buckets(stack.stack_name):
             progress(f"{stack.stack_name}: emptying {bucket}")
@@ -149,6 +161,10 @@ def _connect(environment: str, progress: Progress) -> tuple[Client, Client, str]
             "No credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. For the emulator of "
             "this clone: `. .local/env`."
         ) from error
+    except ValueError as error:  # botocore's for an address, or a region, that cannot be one
+        raise NotConnected(
+            f"{str(error).rstrip('.')}: look at AWS_ENDPOINT_URL and the other AWS_ variables of the shell."
+        ) from error
     except (EndpointConnectionError, ConnectTimeoutError) as error:
         raise NotConnected(f"Nobody answers: {error} For the emulator of this clone: `make up`.") from error
     progress(f"{environment}: account {account}, {cloudformation.meta.endpoint_url}")
@@ -189,22 +205,15 @@ def _empty_bucket(s3: Client, bucket: str) -> None:
 
 def _parameters(options: argparse.Namespace) -> dict[str, str]:
     """What the command line and its file say."""
-    parameters = _read_parameters(Path(options.parameters)) if options.parameters else {}
+    parameters = {}
+    if options.parameters:
+        read = environments.read_yaml(Path(options.parameters))
+        parameters = environments.parameter_values({} if read in (None, "") else read, options.parameters)
     if options.creator:
         parameters["Creator"] = options.creator
     if not parameters.get("Creator"):
         raise ConfigError(f"Say who deploys, for the tag on every resource: {EXAMPLES[options.command]}")
     return parameters
-
-
-def _read_parameters(path: Path) -> dict[str, str]:
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
-    if not isinstance(read, dict):
-        raise ConfigError(f"{path} must map names of parameters to values.")
-    return {str(name): str(value) for name, value in read.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -236,12 +245,21 @@ def _run(options: argparse.Namespace) -> None:
     if options.environment == "local":
         raise ConfigError("local is this machine: make up deploys it, make reset deletes it.")
     if options.command == "destroy":
-        destroy(options.environment, progress=print)
+        destroy(options.environment, progress=_say)
     elif options.command == "plan":
-        plan(options.environment, _parameters(options), progress=print)
+        plan(options.environment, _parameters(options), progress=_say)
     else:
-        for key, value in deploy(options.environment, _parameters(options), progress=print).items():
-            print(f"{key}={value}")
+        for key, value in deploy(options.environment, _parameters(options), progress=_say).items():
+            _say(f"{key}={value}")
+
+
+def _say(line: str, stream: TextIO | None = None) -> None:
+    """Print a line. When nobody reads any more (`| head`), go on in silence: a deployment is not stopped half way."""
+    stream = stream or sys.stdout
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -250,10 +268,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(options)
     except (DeployError, BotoCoreError, ClientError, OSError) as error:
-        print(f"{options.command} {options.environment}".strip() + f": {error}", file=sys.stderr)
+        _say(f"{options.command} {options.environment}".strip() + f": {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted. CloudFormation ends what it has begun; to go on, type the same again.", file=sys.stderr)
+        _say("Interrupted. CloudFormation ends what it has begun; to go on, type the same again.", sys.stderr)
         return 130
     return 0
 

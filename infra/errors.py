@@ -23,6 +23,10 @@ class NotConfirmed(DeployError):
     """A person was asked and did not confirm."""
 
 
+class NotDeletable(DeployError):
+    """CloudFormation would not delete one of the environment's stacks."""
+
+
 class StackFailed(DeployError):
     """CloudFormation refused a stack, or rolled it back."""
 

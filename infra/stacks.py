@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any
@@ -16,9 +16,10 @@ from infra.errors import StackFailed, StackTimeout
 Client = Any  # boto3 makes the methods of its clients at run time
 Progress = Callable[[str], None]
 
-# A stack that never came to life: nothing but its deletion is possible, or (in review) there is nothing in
-# it.
-STILLBORN = {"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"}
+# Made by the first change set, and empty until one is executed: others can be added to it.
+IN_REVIEW = "REVIEW_IN_PROGRESS"
+# Its creation was rolled back: nothing but its deletion is possible.
+STILLBORN = "ROLLBACK_COMPLETE"
 ALIVE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
@@ -49,17 +50,22 @@ class Stacks:
         timeout.
         """
         stack = self._updatable(name)
-        created = self._create_change_set(name, template, parameters, tags, exists=stack is not None)
-        change_set = self._wait_for_change_set(name, created["Id"])
-        if change_set["Status"] == "FAILED":
-            self._cloudformation.delete_change_set(ChangeSetName=created["Id"])
-            if stack is None or not _is_without_changes(change_set):
-                raise _refused(name, change_set)
-            self._progress(f"{name}: unchanged")
-            return _outputs(stack)
-        with _refusals_named(name):
-            self._cloudformation.execute_change_set(ChangeSetName=created["Id"])
-        done = self._wait_for_stack(name, created["StackId"])
+        change_set_name = _new_name()
+        executed = False
+        try:
+            change_set = self._computed(name, change_set_name, template, parameters, tags, exists=stack is not None)
+            if change_set["Status"] == "FAILED":
+                if stack is None or not _is_without_changes(change_set):
+                    raise _refused(name, change_set)
+                self._progress(f"{name}: unchanged")
+                return _outputs(stack)
+            with _refusals_named(name):
+                self._cloudformation.execute_change_set(ChangeSetName=change_set["ChangeSetId"])
+            executed = True
+        finally:
+            if not executed:
+                self._discard(name, change_set_name)
+        done = self._wait_for_stack(name, change_set["StackId"])
         if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
         return _outputs(done)
@@ -73,21 +79,19 @@ class Stacks:
         empty stack that CloudFormation makes to hold the first one. Raises StackFailed when CloudFormation
         refuses the change set.
         """
-        created = self._create_change_set(name, template, parameters, tags, exists=exists)
+        change_set_name = _new_name()
         try:
-            change_set = self._wait_for_change_set(name, created["Id"])
+            change_set = self._computed(name, change_set_name, template, parameters, tags, exists=exists)
             if change_set["Status"] == "FAILED":
                 if exists and _is_without_changes(change_set):
                     return []
                 raise _refused(name, change_set)
-            pages = self._cloudformation.get_paginator("describe_change_set").paginate(ChangeSetName=created["Id"])
+            pages = self._cloudformation.get_paginator("describe_change_set").paginate(
+                ChangeSetName=change_set["ChangeSetId"]
+            )
             return [change["ResourceChange"] for page in pages for change in page["Changes"]]
         finally:
-            self._cloudformation.delete_change_set(ChangeSetName=created["Id"])
-            # In review still: nobody has executed a change set of their own meanwhile.
-            if not exists and self.status(name) == "REVIEW_IN_PROGRESS":
-                self._cloudformation.delete_stack(StackName=created["StackId"])
-                self._wait_for_stack(name, created["StackId"], progress=lambda _line: None)
+            self._discard(name, change_set_name)
 
     def status(self, name: str) -> str | None:
         """Return the status of the stack `name`, None when there is none."""
@@ -96,8 +100,24 @@ class Stacks:
 
     def exports(self) -> set[str]:
         """Return the names of all exports of the account and region."""
-        pages = self._cloudformation.get_paginator("list_exports").paginate()
-        return {export["Name"] for page in pages for export in page["Exports"]}
+        return set(self._exports())
+
+    def obstacles(self, names: Collection[str]) -> list[str]:
+        """Return what would keep the stacks `names` from being deleted together, a line each; none when nothing."""
+        found = []
+        stacks = [stack for name in names if (stack := self._find(name))]
+        for stack in stacks:
+            name, status = stack["StackName"], stack["StackStatus"]
+            if not _is_settled(stack) and status not in (IN_REVIEW, "DELETE_IN_PROGRESS"):
+                found.append(f"{name} is in {status}: wait for its end")
+            if stack.get("EnableTerminationProtection"):
+                found.append(f"{name} has termination protection: switch it off if you mean it")
+        exporters = {stack["StackId"]: stack["StackName"] for stack in stacks}
+        for export, stack_id in self._exports().items():
+            for importer in self._importers(export) if stack_id in exporters else ():
+                if importer not in names:
+                    found.append(f"{exporters[stack_id]} exports {export}, which {importer} imports: delete that first")
+        return found
 
     def delete(self, name: str) -> None:
         """Delete the stack `name` and wait until it is gone; do nothing when there is none.
@@ -130,6 +150,22 @@ class Stacks:
             and resource["ResourceStatus"] not in ("CREATE_FAILED", "DELETE_COMPLETE")
         ]
 
+    def _exports(self) -> dict[str, str]:
+        """The id of the stack behind each export of the account and region, by the export's name."""
+        pages = self._cloudformation.get_paginator("list_exports").paginate()
+        return {export["Name"]: export["ExportingStackId"] for page in pages for export in page["Exports"]}
+
+    def _importers(self, export: str) -> list[str]:
+        """The names of the stacks that import an export."""
+        pages = self._cloudformation.get_paginator("list_imports").paginate(ExportName=export)
+        try:
+            return [importer for page in pages for importer in page["Imports"]]
+        except ClientError as error:
+            # CloudFormation's way to say none; it has no code of its own.
+            if "is not imported by any stack" in str(error):
+                return []
+            raise
+
     def _find(self, name: str) -> dict[str, Any] | None:
         """CloudFormation's description of the stack, None when there is none."""
         try:
@@ -146,11 +182,11 @@ class Stacks:
         Waits for an operation that is under way: an interrupted deployment goes on without us.
         """
         stack = self._find(name)
-        if stack and not _is_settled(stack) and stack["StackStatus"] not in STILLBORN:
+        if stack and not _is_settled(stack) and stack["StackStatus"] != IN_REVIEW:
             stack = self._wait_for_stack(name, stack["StackId"])
-        if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
+        if stack is None or stack["StackStatus"] in (IN_REVIEW, "DELETE_COMPLETE"):
             return None
-        if stack["StackStatus"] in STILLBORN:
+        if stack["StackStatus"] == STILLBORN:
             self._progress(f"{name}: {stack['StackStatus']}, so it is deleted and created anew")
             self.delete(name)
             return None
@@ -161,26 +197,49 @@ class Stacks:
             )
         return stack
 
-    def _create_change_set(
+    def _computed(
         self,
         name: str,
+        change_set: str,
         template: str,
         parameters: Mapping[str, str],
         tags: Mapping[str, str],
         *,
         exists: bool,
     ) -> dict[str, Any]:
-        """The ids of a new change set (Id) and of its stack (StackId)."""
+        """The description of a new change set of that name, once CloudFormation has computed it."""
         with _refusals_named(name):
-            return self._cloudformation.create_change_set(
+            created = self._cloudformation.create_change_set(
                 StackName=name,
-                ChangeSetName=f"deploy-{uuid.uuid4().hex}",
+                ChangeSetName=change_set,
                 ChangeSetType="UPDATE" if exists else "CREATE",
                 TemplateBody=template,
                 Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
                 Capabilities=["CAPABILITY_NAMED_IAM"],  # templates make roles
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
+        return self._wait_for_change_set(name, created["Id"])
+
+    def _discard(self, name: str, change_set: str) -> None:
+        """Delete what is there of a change set that is not to be executed, and the stack if it only held that.
+
+        By name: a call that was interrupted may have made it all the same.
+        """
+        stack = self._find(name)
+        if stack is None:
+            return
+        pages = self._cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
+        listed = {summary["ChangeSetName"]: summary for page in pages for summary in page["Summaries"]}
+        own = listed.pop(change_set, None)
+        # The call that was interrupted may also have been the one that executes it.
+        if own and not own["ExecutionStatus"].startswith("EXECUTE"):
+            # While CloudFormation computes it, it cannot be deleted.
+            self._wait_for_change_set(name, own["ChangeSetId"])
+            self._cloudformation.delete_change_set(ChangeSetName=own["ChangeSetId"])
+        # In review still: nobody has executed a change set of their own meanwhile.
+        if not listed and self.status(name) == IN_REVIEW:
+            self._cloudformation.delete_stack(StackName=stack["StackId"])
+            self._wait_for_stack(name, stack["StackId"], progress=lambda _line: None)
 
     def _wait_for_change_set(self, name: str, change_set_id: str) -> dict[str, Any]:
         """The change set's description once CloudFormation has computed it."""
@@ -225,7 +284,7 @@ class Stacks:
             if time.monotonic() - started > self._timeout:
                 raise StackTimeout(
                     f"{line}, after {self._timeout:.0f} s. CloudFormation goes on with it: deploy again "
-                    f"when it has ended, or destroy the environment."
+                    f"(or destroy the environment) when it has ended."
                 )
             time.sleep(delay)
             delay = min(delay * 1.5, LONGEST_DELAY_SECONDS)
@@ -255,6 +314,11 @@ class Stacks:
         return [
             _failure_line(event, event["ValidationStatusReason"]) for event in found if event["OperationId"] == last
         ]
+
+
+def _new_name() -> str:
+    """A name that no change set has: it is chosen before the change set is made, to find it whatever happens."""
+    return f"deploy-{uuid.uuid4().hex}"
 
 
 @contextmanager

@@ -255,6 +255,8 @@ COMMANDS = {
     [
         ("AWS_DEFAULT_REGION", None, r"^No region: set AWS_DEFAULT_REGION"),
         ("AWS_ACCESS_KEY_ID", None, r"^No credentials: set AWS_PROFILE"),
+        ("AWS_ENDPOINT_URL", "garbage", r"^Invalid endpoint: garbage: look at AWS_ENDPOINT_URL and the other AWS_ var"),
+        ("AWS_DEFAULT_REGION", "a b", r"^Provided region_name 'a b' doesn't match a supported format: look at AWS_"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:9", r'^Nobody answers: .*"http://127\.0\.0\.1:9/" For the emulator'),
     ],
 )
@@ -266,6 +268,8 @@ def test_without_a_way_to_aws_one_line_says_what_is_missing(
         monkeypatch.setenv(name, given)
     if value is None:
         monkeypatch.delenv(variable)
+    else:
+        monkeypatch.setenv(variable, value)
     lines: list[str] = []
 
     with pytest.raises(NotConnected, match=message):

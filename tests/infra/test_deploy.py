@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
@@ -13,13 +16,15 @@ import pytest
 
 from infra import deploy as tool
 from infra.deploy import main
-from infra.errors import StackFailed
+from infra.errors import ConfigError, NotDeletable, StackFailed, StackTimeout
 from infra.stacks import Stacks
+from tests.infra import inventory
 
 # What hangs fails soon.
 deploy = functools.partial(tool.deploy, timeout=30)
 destroy = functools.partial(tool.destroy, timeout=30)
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 STACKS = [f"marketplace-local-{name}" for name in ("keys", "network", "ingest", "storage", "connections")]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
 
@@ -216,7 +221,7 @@ def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, 
     assert statuses(emulator("cloudformation")) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
 
 
-def test_a_stack_left_in_review_heals(emulator, editable: Path, parameters):
+def test_a_stack_in_review_is_created_by_a_change_set_of_its_own(emulator, editable: Path, parameters):
     cloudformation = emulator("cloudformation")
     cloudformation.create_change_set(
         StackName="marketplace-local-ingest",
@@ -229,10 +234,57 @@ def test_a_stack_left_in_review_heals(emulator, editable: Path, parameters):
         ],
     )
     assert statuses(cloudformation) == {"marketplace-local-ingest": "REVIEW_IN_PROGRESS"}
+    lines: list[str] = []
 
-    deploy("local", parameters)
+    deploy("local", parameters, progress=lines.append)
 
     assert statuses(cloudformation) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
+    assert [line for line in lines if "DELETE" in line or "deleted" in line] == []
+
+
+@pytest.mark.parametrize("call", ["create_change_set", "describe_change_set", "execute_change_set"])
+@pytest.mark.parametrize("deployed", [False, True])
+def test_ctrl_c_leaves_no_change_set_that_was_not_executed(
+    emulator, parameters, monkeypatch, call: str, deployed: bool
+):
+    cloudformation = emulator("cloudformation")
+    if deployed:
+        deploy("local", parameters)
+
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, call)
+        with pytest.raises(KeyboardInterrupt):
+            deploy("local", parameters | {"Creator": "others"})
+
+    change_sets = [
+        change_set["ExecutionStatus"]
+        for stack in statuses(cloudformation)
+        for change_set in cloudformation.list_change_sets(StackName=stack)["Summaries"]
+    ]
+    executing = call == "execute_change_set"
+    assert [status for status in change_sets if not status.startswith("EXECUTE_")] == []
+    assert list(statuses(cloudformation)) == (STACKS if deployed else STACKS[:1] if executing else [])
+    deploy("local", parameters | {"Creator": "others"})  # which goes on from there
+    assert len(statuses(cloudformation)) == 5
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Have the first of these calls to CloudFormation end as Ctrl-C ends it when the answer is already on its way."""
+    connect = tool._connect
+
+    def connected(*arguments: Any) -> Any:
+        cloudformation, *rest = connect(*arguments)
+        real = getattr(cloudformation, call)
+
+        def interrupted(**request: Any) -> None:
+            setattr(cloudformation, call, real)
+            real(**request)
+            raise KeyboardInterrupt
+
+        setattr(cloudformation, call, interrupted)
+        return cloudformation, *rest
+
+    monkeypatch.setattr(tool, "_connect", connected)
 
 
 def test_what_cloudformation_refuses_before_it_begins_is_named_too(emulator, parameters):
@@ -272,6 +324,56 @@ def test_destroy_leaves_nothing(emulator, parameters):
     assert deleted == list(reversed(STACKS))
 
     destroy("local")  # again: there is nothing to do
+
+
+IMPORTER = """\
+Resources:
+  Nothing:
+    Type: AWS::SSM::Parameter
+    Properties: {Type: String, Value: {"Fn::ImportValue": marketplace-local-LandingBucketName}}
+"""
+WAITING = """
+  Handle:
+    Type: AWS::CloudFormation::WaitConditionHandle
+  Waiting:
+    Type: AWS::CloudFormation::WaitCondition
+    Properties: {Handle: !Ref Handle, Timeout: 3600}
+
+Outputs:
+"""
+
+
+@pytest.mark.parametrize("obstacle", ["importer", "protection", "operation"])
+def test_destroy_touches_nothing_when_one_stack_cannot_be_deleted(emulator, editable: Path, parameters, obstacle: str):
+    cloudformation = emulator("cloudformation")
+    deploy("local", parameters)
+    emulator("s3").put_object(Bucket=BUCKET, Key="landing/game/a.csv", Body=b"game_id\n")
+    if obstacle == "importer":
+        cloudformation.create_stack(StackName="other", TemplateBody=IMPORTER)
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="other", WaiterConfig={"Delay": 1})
+        expected = (
+            "marketplace-local-ingest exports marketplace-local-LandingBucketName, which other imports: delete that "
+            "first"
+        )
+    elif obstacle == "protection":
+        cloudformation.update_termination_protection(
+            StackName="marketplace-local-keys", EnableTerminationProtection=True
+        )
+        expected = "marketplace-local-keys has termination protection: switch it off if you mean it"
+    else:
+        template = editable / "templates" / "ingest.yaml"
+        template.write_text(template.read_text().replace("\nOutputs:\n", WAITING))
+        with pytest.raises(StackTimeout):
+            tool.deploy("local", parameters, timeout=1)
+        expected = "marketplace-local-ingest is in UPDATE_IN_PROGRESS: wait for its end"
+    before = inventory.of(emulator), statuses(cloudformation)
+
+    with pytest.raises(NotDeletable) as refused:
+        destroy("local")
+
+    assert str(refused.value) == f"Nothing was touched, because\n  {expected}"
+    assert (inventory.of(emulator), statuses(cloudformation)) == before
+    assert emulator("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
 
 
 def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, monkeypatch):
@@ -328,6 +430,93 @@ def test_the_command_line_wins_over_the_file(emulator, tmp_path: Path):
 
     stack = emulator("cloudformation").describe_stacks(StackName="marketplace-dev-keys")["Stacks"][0]
     assert {"Key": "creator", "Value": "tests"} in stack["Tags"]
+
+
+def test_a_file_of_parameters_is_read_as_it_is_typed(tmp_path: Path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text("StorePort: 05432\nStoreOwnerPassword: 1234567890e12345\nStoreHost: on\nCreator: 1:30\nOther:\n")
+
+    assert parameters_of(file) == {
+        "StorePort": "05432",
+        "StoreOwnerPassword": "1234567890e12345",
+        "StoreHost": "on",
+        "Creator": "1:30",
+        "Other": "",
+    }
+
+
+def parameters_of(file: Path) -> dict[str, str]:
+    return tool._parameters(tool._parser().parse_args(["plan", "--environment", "dev", "--parameters", str(file)]))
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "---\n", "{}"])
+def test_an_empty_file_of_parameters_gives_none(tmp_path: Path, text: str):
+    file = tmp_path / "parameters.yaml"
+    file.write_text(text)
+    options = tool._parser().parse_args(
+        ["plan", "--environment", "dev", "--creator", "tests", "--parameters", str(file)]
+    )
+
+    assert tool._parameters(options) == {"Creator": "tests"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"StoreOwnerPassword: {secret-0123456789", "FILE is not YAML: line 1, column 39."),
+        (b"Creator: tests\nStoreOwnerPassword: @secret\n", "FILE is not YAML: line 2, column 21."),
+        (b"StoreOwnerPassword: secret\x00\n", "FILE is not YAML."),
+        (b"StoreOwnerPassword: secret\xe9\n", "FILE is not UTF-8: byte 26."),
+        (b"- secret\n", "FILE: parameters must be names with values, such as RawFileRetentionDays: 30."),
+        (b"secret\n", "FILE: parameters must be names with values, such as RawFileRetentionDays: 30."),
+        (
+            b"StoreOwnerPassword: {is: secret}\nCreator: [secret]\nStoreHost: secret\n",
+            "FILE: the value of Creator, StoreOwnerPassword must be a single text or number.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_parameters_is_said_without_what_it_says(
+    tmp_path: Path, content: bytes, message: str
+):
+    file = tmp_path / "parameters.yaml"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError) as refused:
+        parameters_of(file)
+
+    assert str(refused.value) == message.replace("FILE", str(file))
+    assert refused.value.__cause__ is None
+
+
+COMMAND = [sys.executable, "-m", "infra.deploy"]
+
+
+def test_a_deployment_goes_on_when_nobody_reads_its_output(emulator):
+    """As with `| head -1`."""
+    process = subprocess.Popen(
+        [*COMMAND, "deploy", "--environment", "dev", "--creator", "tests"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout.readline().startswith(b"dev: account 000000000000")
+    process.stdout.close()
+
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+    process.stderr.close()
+    assert statuses(emulator("cloudformation")) == {
+        f"marketplace-dev-{name}": "CREATE_COMPLETE" for name in ("keys", "network", "ingest", "storage")
+    }
+
+
+@pytest.mark.parametrize(("environment", "code"), [("dev", 0), ("staging", 1)])
+def test_the_exit_code_is_the_same_when_nobody_reads_anything(emulator, environment: str, code: int):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*COMMAND, "plan", "--environment", environment, "--creator", "tests"]
+
+    assert subprocess.run(command, stdout=writing, stderr=writing, cwd=REPOSITORY, check=False).returncode == code
+    os.close(writing)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from infra import deploy as tool
+from infra import plan as planning
 from infra.environments import ROOT
 from infra.errors import StackFailed
 from infra.stacks import Stacks
 from tests.infra import inventory
+from tests.infra.test_deploy import interrupt_after
 
 deploy = functools.partial(tool.deploy, timeout=60)
 
@@ -36,7 +38,7 @@ marketplace-dev-ingest: new
 """
 STORAGE = """\
 marketplace-dev-storage: new; cannot be computed before there is marketplace-dev-DataKeyArn, \
-marketplace-dev-LandingBucketName, marketplace-dev-LandingQueueArn; by its template:
+marketplace-dev-LandingBucketName, marketplace-dev-LandingQueueArn; by its template, at most:
   + LandingBucket (AWS::S3::Bucket)
   + LandingBucketPolicy (AWS::S3::BucketPolicy)
 """
@@ -88,7 +90,8 @@ def test_a_new_environment(plan: Plan, emulator):
     network = lines.index("marketplace-dev-ingest: new")
     assert lines[:6] == [
         *KEYS.splitlines(),
-        "marketplace-dev-network: new; cannot be computed before there is marketplace-dev-LogsKeyArn; by its template:",
+        "marketplace-dev-network: new; cannot be computed before there is marketplace-dev-LogsKeyArn; by its template, "
+        "at most:",
     ]
     assert lines[network:] == (INGEST + STORAGE).splitlines()
     # Of the rest: each resource of the template once, with its condition where it has one.
@@ -102,20 +105,16 @@ def test_a_new_environment(plan: Plan, emulator):
     ]
 
 
-def test_ctrl_c_leaves_nothing_either(emulator, monkeypatch, capsys):
-    asked: list[str] = []
-
-    def interrupt(_stacks: Stacks, name: str, _change_set_id: str) -> None:
-        asked.append(name)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Stacks, "_wait_for_change_set", interrupt)
+@pytest.mark.parametrize("call", ["create_change_set", "describe_change_set"])
+def test_ctrl_c_leaves_nothing_either(emulator, monkeypatch, capsys, call: str):
+    interrupt_after(monkeypatch, call)
 
     assert tool.main(["plan", "--environment", "dev", "--creator", "tests"]) == 130
 
-    assert asked == ["marketplace-dev-keys"]
     assert _traces(emulator) == []
-    assert capsys.readouterr().err.startswith("Interrupted.")
+    printed = capsys.readouterr()
+    assert printed.err.startswith("Interrupted.")
+    assert "new" not in printed.out  # it was in the first stack
 
 
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_FAILED"])
@@ -192,7 +191,7 @@ def test_a_removal(plan: Plan, editable: Path):
         *UNCHANGED[:3],
         "marketplace-dev-storage: changes",
         "  - LandingBucket (AWS::S3::Bucket): REMOVED; it is kept, outside the stack",
-        "  - LandingBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted with what is in it",
+        "  - LandingBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
         "  + Nothing (AWS::CloudFormation::WaitConditionHandle)",
     ]
 
@@ -204,8 +203,9 @@ Resources:
 """
 
 
-def test_a_stack_that_never_came_to_life_is_not_touched(plan: Plan, emulator):
-    emulator("cloudformation").create_change_set(
+def test_a_stack_in_review_is_computed_and_keeps_the_change_set_of_somebody_else(emulator):
+    cloudformation = emulator("cloudformation")
+    cloudformation.create_change_set(
         StackName="marketplace-dev-ingest",
         ChangeSetName="somebody-looks-at-this",
         ChangeSetType="CREATE",
@@ -215,11 +215,72 @@ def test_a_stack_that_never_came_to_life_is_not_touched(plan: Plan, emulator):
             {"ParameterKey": "Creator", "ParameterValue": "somebody"},
         ],
     )
+    lines: list[str] = []
+
+    tool.plan("dev", CREATOR, timeout=60, progress=lines.append)
+
+    assert "\n".join(INGEST.splitlines()) in "\n".join(lines)
+    # (The emulator gives the stack another id with each of these change sets; AWS adds them to the one there is.)
+    (stack,) = cloudformation.describe_stacks()["Stacks"]
+    assert (stack["StackName"], stack["StackStatus"]) == ("marketplace-dev-ingest", "REVIEW_IN_PROGRESS")
+    change_sets = cloudformation.list_change_sets(StackName="marketplace-dev-ingest")["Summaries"]
+    assert [change_set["ChangeSetName"] for change_set in change_sets] == ["somebody-looks-at-this"]
+
+
+def test_a_stack_whose_creation_was_rolled_back_is_listed_by_its_template(plan: Plan, editable: Path):
+    old, new = "VisibilityTimeout: !Ref VisibilityTimeoutSeconds", "VisibilityTimeout: 43201"
+    edit(editable, "ingest", old, new)
+    with pytest.raises(StackFailed):
+        deploy("dev", CREATOR)
+    edit(editable, "ingest", new, old)
 
     lines = plan()
 
-    heading = "marketplace-dev-ingest: REVIEW_IN_PROGRESS, so it is deleted and created anew; by its template:"
+    heading = "marketplace-dev-ingest: ROLLBACK_COMPLETE, so it is deleted and created anew; by its template, at most:"
     assert lines[lines.index(heading) + 1] == "  + LandingQueue (AWS::SQS::Queue)"
+
+
+def test_nothing_is_said_of_a_resource_that_does_not_exist(plan: Plan):
+    deploy("dev", CREATOR)
+
+    lines = plan({"Creator": "others"})
+
+    assert [line.split()[:2] for line in lines if "AWS::EC2::NatGateway" in line] == [["~", "NatGatewayA"]]
+
+
+def detail(name: str, recreation: str, evaluation: str) -> dict[str, Any]:
+    target = {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreation}
+    return {"Target": target, "Evaluation": evaluation}
+
+
+@pytest.mark.parametrize(
+    ("details", "because"),
+    [
+        (
+            [
+                detail("Perhaps", "Always", "Dynamic"),
+                detail("Surely", "Always", "Static"),
+                detail("InPlace", "Never", "Static"),
+            ],
+            " because of Surely",
+        ),
+        ([detail("One", "Always", "Dynamic"), detail("Two", "Conditionally", "Dynamic")], " because of One, Two"),
+        ([{"Target": {"Attribute": "Tags"}, "Evaluation": "Static"}], ""),
+        ([], ""),  # another type
+    ],
+)
+def test_what_causes_a_replacement_is_what_is_certain_to(details: list[dict[str, Any]], because: str):
+    change = {
+        "Action": "Modify",
+        "LogicalResourceId": "Thing",
+        "ResourceType": "AWS::S3::Bucket",
+        "Replacement": "True",
+        "Details": details,
+    }
+
+    assert planning._line(change) == f"  ! Thing (AWS::S3::Bucket): REPLACED{because}; the old one is deleted with " + (
+        "what is in it"
+    )
 
 
 def test_a_stack_that_imports_what_is_not_there_yet(plan: Plan, editable: Path):
