@@ -104,9 +104,10 @@ def missing(state: State) -> list[str]:
         "the dead-letter queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
         ),
-        "the bucket's notification": lambda: s3.get_bucket_notification_configuration(Bucket=bucket)[
-            "QueueConfigurations"
-        ][0],
+        "the bucket's notification": lambda: {
+            queue["QueueArn"]: queue
+            for queue in s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
+        }[outputs["LandingQueueArn"]],
         "the bucket's lifecycle": lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
         "the bucket's versioning": lambda: {"Enabled": True}[s3.get_bucket_versioning(Bucket=bucket)["Status"]],
     }

@@ -368,9 +368,11 @@ def test_all_traffic_of_the_vpc_is_logged_by_a_role_that_only_flow_logs_of_this_
         "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
         "ArnLike": {"aws:SourceArn": {"Fn::Sub": arn}},
     }
-    ((write,),) = [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]]
+    ((write, find),) = [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]]
     assert write["Resource"] == {"Fn::GetAtt": ["FlowLogGroup", "Arn"]}
-    assert "*" not in json.dumps(write["Action"])
+    assert write["Action"] == ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    assert find["Resource"] == {"Fn::Sub": "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*"}
+    assert find["Action"] == "logs:DescribeLogGroups"
 
 
 def security_group_rules(direction: str) -> list[tuple[str, ...]]:

@@ -145,6 +145,18 @@ def test_a_killed_emulator_is_named_and_comes_back_with_its_objects(running: tup
     assert answer["Body"].read() == b"x"
 
 
+def test_a_notification_that_goes_elsewhere_is_missed(running: tuple[Platform, list[str]]):
+    platform, _ = running
+    s3, bucket = emulator.client("s3", platform.endpoint), platform.state.outputs["LandingBucket"]
+    good = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
+    elsewhere = [{**good[0], "QueueArn": good[0]["QueueArn"] + "-dead-letter"}]
+    for configured, missing in ((elsewhere, ["the bucket's notification"]), (good, [])):
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": configured}
+        )
+        assert emulator.missing(platform.state) == missing
+
+
 def test_what_the_emulator_lost_is_deployed_again_around_the_objects(running: tuple[Platform, list[str]]):
     platform, said = running
     bucket = platform.state.outputs["LandingBucket"]
