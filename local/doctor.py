@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
-from local import aws, pgbin, state
+from local import aws, pgbin, space, state
 from local.errors import LocalError
 from local.layout import REPO, Layout
 
@@ -29,7 +29,8 @@ COLOURS = {OK: "32", WARNING: "33", WRONG: "31"}
 CHECK_SECONDS = 10.0  # no check takes a second when what it asks answers
 
 GB = 1000**3
-DISK_WRONG, DISK_WARNING = GB // 2, 2 * GB  # a full disk within hours; too little for an installation
+DISK_WRONG = space.NEEDED_MB * 1000**2  # `make up` refuses
+DISK_WARNING = 2 * GB  # too little for an installation
 INODES = 50_000  # an installation has 33,000 files
 MEMORY = 3 * GB // 2  # what the running platform takes, and a little more
 CLOCK_SECONDS = 300.0
@@ -347,14 +348,14 @@ def read_state(layout: Layout) -> state.State | None:
     """Return the remembered state, None when there is none or it cannot be read (see `state_file`)."""
     try:
         return state.load(layout) if (layout.state / "state.json").exists() else None
-    except (OSError, ValueError, TypeError):
+    except (OSError, LocalError):
         return None
 
 
 def state_file(layout: Layout) -> Iterator[Finding]:
     """Look at state.json, which has the passwords that PostgreSQL's data was made with."""
     path = layout.state / "state.json"
-    elsewhere = Path("/var/lib") / f"marketplace-{layout.identity}"
+    elsewhere = layout.postgres_home_elsewhere
     data = [home for home in (layout.postgres_home, elsewhere) if home.exists()]
     anew = (
         f"to begin anew, without its data: make down; rm -r {' '.join(map(repr, map(str, [layout.state, *data[1:]])))}"
@@ -387,7 +388,7 @@ def state_file(layout: Layout) -> Iterator[Finding]:
 def moved(layout: Layout, remembered: state.State) -> Iterator[Finding]:
     """Look whether the remembered place of PostgreSQL's data is another clone's."""
     home = Path(remembered.postgres_home)
-    own = Path("/var/lib") / f"marketplace-{layout.identity}"
+    own = layout.postgres_home_elsewhere
     if not remembered.postgres_home or home in (layout.postgres_home, own):
         return
     path = layout.state / "state.json"

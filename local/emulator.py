@@ -155,6 +155,6 @@ def stacks_digest(state: State) -> str:
         for path in sorted((REPO / "infra" / folder).rglob("*")):
             if path.is_file():
                 digest.update(path.relative_to(REPO).as_posix().encode() + b"\0" + path.read_bytes())
-    for path in sorted((REPO / "infra").glob("*.py")):
+    for path in (*sorted((REPO / "infra").glob("*.py")), REPO / "local" / "resource_types.py"):
         digest.update(path.read_bytes())
     return digest.hexdigest()

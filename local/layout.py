@@ -46,6 +46,11 @@ class Layout:
         return self.state / "postgres"
 
     @property
+    def postgres_home_elsewhere(self) -> Path:
+        """Return where PostgreSQL's data lies when user postgres cannot reach the clone."""
+        return Path("/var/lib") / f"marketplace-{self.identity}"
+
+    @property
     def emulator(self) -> Path:
         """Return where the AWS emulator keeps its objects and its services' state."""
         return self.state / "emulator"

@@ -99,6 +99,7 @@ class Platform:
         self.layout.create()
         with self._alone():
             self.state = states.load(self.layout)
+            postgres.require_data(self.state)
             end_orphans(self.layout, self._say)
             for attempt in range(1, PORT_ATTEMPTS + 1):
                 try:
@@ -155,7 +156,8 @@ class Platform:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep a second start, stop or reset of the same platform out."""
+        """Keep a second start, stop or reset of the same platform out, and any of what is another clone's."""
+        postgres.require_own(self.layout, self.state)
         with (self.layout.state / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,14 +232,14 @@ class Platform:
             self._migrate_airflow()
 
     def _start_emulator(self) -> None:
-        if self._is_deaf_emulator():
-            self.supervisor.stop("emulator")
+        digest = emulator.stacks_digest(self.state)
+        if self._is_deaf_emulator() or digest != self.state.stacks_digest:
+            self.supervisor.stop("emulator")  # what it knows of resource types may have changed as well
         self._start("emulator")
         self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
         pid = self.supervisor.statuses()["emulator"].pid
         if not ports.listens(pid, self.state.ports["emulator"]):
             raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")
-        digest = emulator.stacks_digest(self.state)
         absent = emulator.missing(self.state)
         if absent or digest != self.state.stacks_digest:
             self._deploy_stacks(absent)
@@ -274,6 +276,7 @@ class Platform:
     def _deploy(self) -> None:
         """Deploy the CloudFormation stacks, the same as on AWS, to the emulator."""
         from infra.deploy import deploy
+        from infra.errors import DeployError
 
         parameters = {
             "Creator": "local",
@@ -284,7 +287,10 @@ class Platform:
             "StoreReaderPassword": self.state.passwords["store_reader"],
         }
         with aws.environment(aws.variables(self.endpoint)):
-            self.state.outputs = deploy("local", parameters)
+            try:
+                self.state.outputs = deploy("local", parameters)
+            except DeployError as error:
+                raise LocalError(f"The stacks could not be deployed to the emulator. {error}") from error
 
     def _migrate_airflow(self) -> None:
         version = airflow.version()

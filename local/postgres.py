@@ -60,7 +60,22 @@ def data_home(layout: Layout) -> Path:
     user = server_user()
     if not user or _reaches(user, layout.state):
         return layout.postgres_home
-    return Path("/var/lib") / f"marketplace-{layout.identity}"
+    return layout.postgres_home_elsewhere
+
+
+def require_own(layout: Layout, state: State) -> None:
+    """Raise LocalError unless the remembered data is this clone's: a copy's state still names the original's."""
+    if state.postgres_home and Path(state.postgres_home) not in (layout.postgres_home, layout.postgres_home_elsewhere):
+        raise LocalError(
+            f"This clone was moved or copied: its state names PostgreSQL's data in {state.postgres_home}. "
+            "Nothing was touched. What to do: make doctor"
+        )
+
+
+def require_data(state: State) -> None:
+    """Raise LocalError when data that was there is gone."""
+    if state.airflow_database and not data_directory(state).exists():
+        raise LocalError(f"PostgreSQL's data is gone: {data_directory(state)}. To begin anew: make reset, then make up")
 
 
 def data_directory(state: State) -> Path:
@@ -253,5 +268,5 @@ def at_head(state: State) -> bool:
 
 def remove(state: State) -> None:
     """Delete the data directory, wherever it lies."""
-    if state.postgres_home:
-        shutil.rmtree(state.postgres_home, ignore_errors=False)
+    if state.postgres_home and Path(state.postgres_home).exists():
+        shutil.rmtree(state.postgres_home)

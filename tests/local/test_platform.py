@@ -312,6 +312,77 @@ def test_an_emulator_on_another_port_is_restarted(running: tuple[Platform, list[
     assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
 
 
+def test_changed_stacks_are_deployed_to_an_emulator_started_anew(running: tuple[Platform, list[str]]):
+    """What the emulator knows of resource types is changed with the stacks."""
+    platform, _said = running
+    before = platform.statuses()["emulator"].pid
+    digest = platform.state.stacks_digest
+    states = state.load(platform.layout)
+    states.stacks_digest = "of another version"
+    state.save(platform.layout, states)
+
+    platform.up()
+
+    assert platform.statuses()["emulator"].pid != before
+    assert state.load(platform.layout).stacks_digest == digest
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_stacks_that_cannot_be_deployed_are_a_line_and_no_traceback(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    good = state.load(platform.layout)
+    bad = replace(good, stacks_digest="", passwords={**good.passwords, "store_reader": "short"})
+    state.save(platform.layout, bad)
+    try:
+        with pytest.raises(LocalError, match="^The stacks could not be deployed .*StoreReaderPassword"):
+            platform.up()
+    finally:
+        state.save(platform.layout, replace(good, stacks_digest=""))
+    platform.up()
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_a_copied_clone_touches_nothing_of_the_original(running: tuple[Platform, list[str]], directory: Path):
+    platform, _said = running
+    before = {name: status.pid for name, status in platform.statuses().items()}
+    skipped = shutil.ignore_patterns("*.sock", "data")
+    shutil.copytree(platform.layout.state, directory / "state", ignore=skipped)
+    copied, _ = new_platform(directory)
+
+    for step in (copied.up, copied.down, copied.reset):
+        with pytest.raises(LocalError, match="^This clone was moved or copied: .* What to do: make doctor$"):
+            step()
+
+    # The doctor's advice. What the copy remembers of processes is the original's still.
+    home = str(copied.layout.postgres_home)
+    state.save(copied.layout, replace(copied.state, postgres_home=home))
+    new_platform(directory)[0].down()
+    assert {name: status.pid for name, status in platform.statuses().items()} == before
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
+def test_data_that_is_gone_is_not_made_anew_in_silence(directory: Path):
+    platform, _said = new_platform(directory)
+    platform.layout.create()
+    home = str(platform.layout.postgres_home)
+    state.save(platform.layout, replace(platform.state, postgres_home=home, airflow_database="3.3.1"))
+    platform, _said = new_platform(directory)
+
+    with pytest.raises(LocalError, match=r"^PostgreSQL's data is gone: .*/postgres/data\. To begin anew: make reset"):
+        platform.up()
+    platform.reset()
+
+    assert state.load(platform.layout).airflow_database == ""
+
+
+def test_a_state_that_cannot_be_read_is_named(directory: Path):
+    (directory / "state").mkdir()
+    (directory / "state" / "state.json").write_text('{"ports": {')
+
+    with pytest.raises(LocalError, match=r"state/state\.json cannot be read: .* What to do: make doctor$"):
+        new_platform(directory)
+
+
 def test_ctrl_c_ends_a_command_and_the_waiting(tmp_path: Path):
     log = tmp_path / "log"
     interruption.INTERRUPTED.set()
