@@ -379,7 +379,13 @@ def state_file(layout: Layout) -> Iterator[Finding]:
     if unknown:
         text = f"{path} was written by another version of this repository: {', '.join(sorted(unknown))}"
         yield wrong(text, f"go back to that version; {anew}")
-    elif path.stat().st_mode & 0o077:
+        return
+    try:
+        state.load(layout)
+    except LocalError as error:
+        yield wrong(str(error).removesuffix(" What to do: make doctor"), anew)
+        return
+    if path.stat().st_mode & 0o077:
         yield wrong(f"{path} holds passwords, and others may read it", f"chmod 600 '{path}'")
     else:
         yield ok(f"state: {path}")

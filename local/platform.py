@@ -31,7 +31,7 @@ PORTS = {
     "emulator": "emulator",
     API_SERVER: "airflow",
 }  # part → port's name
-# A part of Airflow that is not healthy for so long, though its database is there, hangs.
+# A part that does not answer for so long, or is not healthy though its database is there, hangs.
 HANG_SECONDS = 40.0
 # By then a running emulator listens, if it ever will.
 EMULATOR_SECONDS = 10.0
@@ -235,8 +235,15 @@ class Platform:
         digest = emulator.stacks_digest(self.state)
         if self._is_deaf_emulator() or digest != self.state.stacks_digest:
             self.supervisor.stop("emulator")  # what it knows of resource types may have changed as well
-        self._start("emulator")
-        self.supervisor.wait("emulator", lambda: emulator.answers(self.state), 30)
+        started = self._start("emulator")
+        try:
+            self.supervisor.wait("emulator", lambda: emulator.answers(self.state), HANG_SECONDS)
+        except LocalError:
+            if started or self.supervisor.statuses()["emulator"].state in DOWN:
+                raise
+            self._say("emulator hangs: starting it anew")
+            self.supervisor.stop("emulator")
+            self._start_again()
         pid = self.supervisor.statuses()["emulator"].pid
         if not ports.listens(pid, self.state.ports["emulator"]):
             raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")

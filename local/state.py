@@ -39,9 +39,16 @@ def load(layout: Layout) -> State:
     if not path.exists():
         return State()
     try:
-        return State(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        content = json.loads(path.read_text())
+        state = State(**{"passwords": {}, **content})
+        # Not made anew in silence: the database knows those that were here.
+        if absent := [role for role in ROLES if not isinstance(state.passwords.get(role), str)]:
+            raise ValueError(f"it has no password of {', '.join(absent)}")
+        if not all(isinstance(port, int) for port in state.ports.values()):
+            raise ValueError("a port is no number")
+    except (ValueError, TypeError, AttributeError) as error:
         raise LocalError(f"{path} cannot be read: {error}. What to do: make doctor") from error
+    return state
 
 
 def save(layout: Layout, state: State) -> None:

@@ -66,7 +66,7 @@ class Service:
         self.process: subprocess.Popen[bytes] | None = None
         home = self.root / HOME.lstrip("/")
         home.mkdir(parents=True)
-        if spec.get("build", {}).get("target") == "platform":
+        if spec["image"].startswith("marketplace-platform:"):
             (home / ".venv").symlink_to(REPO / ".venv")
             for copied in ("infra", "local"):
                 shutil.copytree(REPO / copied, home / copied, ignore=shutil.ignore_patterns("__pycache__"))

@@ -157,6 +157,19 @@ def test_a_notification_that_goes_elsewhere_is_missed(running: tuple[Platform, l
         assert emulator.missing(platform.state) == missing
 
 
+def test_an_emulator_that_hangs_is_started_anew(running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch):
+    platform, said = running
+    former = platform.statuses()["emulator"].pid
+    monkeypatch.setattr("local.platform.HANG_SECONDS", 3.0)
+    os.kill(former, signal.SIGSTOP)
+
+    platform.up()
+
+    assert "emulator hangs: starting it anew" in said
+    assert platform.statuses()["emulator"].pid != former
+    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+
+
 def test_what_the_emulator_lost_is_deployed_again_around_the_objects(running: tuple[Platform, list[str]]):
     platform, said = running
     bucket = platform.state.outputs["LandingBucket"]
@@ -334,7 +347,7 @@ def test_stacks_that_cannot_be_deployed_are_a_line_and_no_traceback(running: tup
     bad = replace(good, stacks_digest="", passwords={**good.passwords, "store_reader": "short"})
     state.save(platform.layout, bad)
     try:
-        with pytest.raises(LocalError, match="^The stacks could not be deployed .*StoreReaderPassword"):
+        with pytest.raises(LocalError, match=r"^The stacks could not be deployed .*StoreReaderPassword"):
             platform.up()
     finally:
         state.save(platform.layout, replace(good, stacks_digest=""))
@@ -350,7 +363,7 @@ def test_a_copied_clone_touches_nothing_of_the_original(running: tuple[Platform,
     copied, _ = new_platform(directory)
 
     for step in (copied.up, copied.down, copied.reset):
-        with pytest.raises(LocalError, match="^This clone was moved or copied: .* What to do: make doctor$"):
+        with pytest.raises(LocalError, match=r"^This clone was moved or copied: .* What to do: make doctor$"):
             step()
 
     # The doctor's advice. What the copy remembers of processes is the original's still.
@@ -375,9 +388,13 @@ def test_data_that_is_gone_is_not_made_anew_in_silence(directory: Path):
     assert state.load(platform.layout).airflow_database == ""
 
 
-def test_a_state_that_cannot_be_read_is_named(directory: Path):
+@pytest.mark.parametrize(
+    "content",
+    ['{"ports": {', "[]", "{}", '{"passwords": {"postgres": 1}}', '{"passwords": null}', '{"colour": "blue"}'],
+)
+def test_a_state_that_cannot_be_read_is_named(directory: Path, content: str):
     (directory / "state").mkdir()
-    (directory / "state" / "state.json").write_text('{"ports": {')
+    (directory / "state" / "state.json").write_text(content)
 
     with pytest.raises(LocalError, match=r"state/state\.json cannot be read: .* What to do: make doctor$"):
         new_platform(directory)
