@@ -534,7 +534,7 @@ def test_a_bare_clone_needs_nothing_but_the_standard_library_and_stays_as_it_is(
     path = commands(tmp_path / "bin", python3=f'exec {python} -S "$@"')  # without site-packages
     before = tree(clone)
     answer = subprocess.run(
-        ["make", "doctor"],
+        ["make", "--no-print-directory", "doctor"],
         cwd=clone,
         env=aws.cleaned(os.environ) | {"PATH": f"{path}:{os.environ['PATH']}"},
         capture_output=True,
@@ -554,7 +554,14 @@ def test_what_is_wrong_ends_with_status_1(clone: Path):
     (clone / ".local").mkdir()
     (clone / ".local" / "state.json").write_text("{")
     environment = aws.cleaned(os.environ)
-    answer = subprocess.run(["make", "doctor"], cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["make", "--no-print-directory", "doctor"],
+        cwd=clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "state.json cannot be read: Expecting property name" in answer.stdout
     assert answer.stdout.splitlines()[-1].endswith(" 1 wrong")
     assert answer.returncode == 2  # make's own
@@ -565,7 +572,12 @@ def test_no_python_that_can_run_it_is_said_by_make(clone: Path, tmp_path: Path):
     path = commands(tmp_path / "bin", python3=old, make=f'exec {shutil.which("make")} "$@"')
     (tmp_path / "bin" / "sh").symlink_to("/bin/sh")
     answer = subprocess.run(
-        ["make", "doctor"], cwd=clone, env={"PATH": path}, capture_output=True, text=True, check=False
+        ["make", "--no-print-directory", "doctor"],
+        cwd=clone,
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     fix = "Debian 12, Ubuntu 24.04 or newer: sudo apt-get install -y python3 python3-venv"
     assert answer.stderr.splitlines()[0] == f"doctor: no Python 3 that can run it. {fix}"
