@@ -97,10 +97,9 @@ class Containers(Platform):
 
 def main(step: str) -> int:
     """Run one step; return its exit status."""
-    platform = Containers(Layout(), say=lambda text: print(text, flush=True))
-    steps = {"passwords": platform.passwords, "setup": platform.setup, "start": platform.start}
     try:
-        steps[step]()
+        platform = Containers(Layout(), say=lambda text: print(text, flush=True))
+        {"passwords": platform.passwords, "setup": platform.setup, "start": platform.start}[step]()
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
