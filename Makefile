@@ -56,8 +56,8 @@ deploy: bootstrap ## deploy an environment to AWS: make deploy ENV=dev CREATOR=y
 destroy: bootstrap ## delete an environment on AWS with all its data: make destroy ENV=dev
 	@$(INFRA) destroy --environment "$$ENV"
 
-test: bootstrap ## all tests, on a platform of their own in a temporary directory
-	@$(PYTHON) -m pytest
+test: bootstrap ## all tests, by two workers with a platform of their own each, in temporary directories
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
 
 lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-commit-config.yaml on all files
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(PRE_COMMIT) run --files

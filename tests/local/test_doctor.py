@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -482,15 +483,17 @@ def test_data_of_another_user(tmp_path: Path):
 
 
 @pytest.mark.skipif(UID != 0, reason="only root runs PostgreSQL as another user")
-def test_data_that_the_server_cannot_reach(tmp_path: Path):
-    remembered = remember(tmp_path / "closed" / "home")
-    for path in (tmp_path / "closed", *tmp_path.parents[:2], tmp_path):
-        path.chmod(path.stat().st_mode | 0o011)
-    os.chown(tmp_path / "closed" / "home" / "data", 65534, 65534)
-    (tmp_path / "closed").chmod(0o700)
-    text = f"user {doctor._user(65534)}, as whom the server runs, cannot pass through {tmp_path}/closed"
-    expected = wrong(text, f"chmod o+x '{tmp_path}/closed'")
-    assert list(doctor.data_directory(remembered, 65534)) == [expected]
+@pytest.mark.skipif(os.getuid() != 0, reason="only root's server runs as another user")
+def test_data_that_the_server_cannot_reach():
+    with tempfile.TemporaryDirectory() as name:
+        open_directory = Path(name)
+        open_directory.chmod(0o711)
+        closed = open_directory / "closed"
+        remembered = remember(closed / "home")
+        os.chown(closed / "home" / "data", 65534, 65534)
+        closed.chmod(0o700)
+        text = f"user {doctor._user(65534)}, as whom the server runs, cannot pass through {closed}"
+        assert list(doctor.data_directory(remembered, 65534)) == [wrong(text, f"chmod o+x '{closed}'")]
 
 
 def test_data_that_has_gone(tmp_path: Path):

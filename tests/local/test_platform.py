@@ -208,7 +208,7 @@ def test_a_killed_database_comes_back_with_its_data(running: tuple[Platform, lis
         assert connection.execute("select count(*) from public.kept").fetchone() == (0,)
 
 
-@pytest.mark.parametrize("number", [str(os.getpid()), ""])
+@pytest.mark.parametrize("number", [str(os.getpid()), ""], ids=["a process that is no server", "empty"])
 def test_a_lock_that_names_no_server_of_ours_is_removed(number: str, tmp_path: Path):
     (tmp_path / "data").mkdir()
     lock = tmp_path / "data" / "postmaster.pid"
