@@ -28,7 +28,7 @@ sed -E "s/^(($no_py311)==[^ ]+)\$/\1 ; python_version >= '3.12'/" dags/constrain
 (
     cd "$work"
     compile() {
-        "$uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+        "$uv" pip compile --quiet --universal --python-version 3.11 \
             --custom-compile-command 'make lock' ${UPGRADE:+--upgrade} "$@"
     }
     compile --constraint constraints.txt --output-file requirements-dev.txt requirements-dev.in

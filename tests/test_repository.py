@@ -12,7 +12,7 @@ REPO = Path(__file__).resolve().parents[1]
 # A package index serves from these hosts; a lock that names one breaks where another index is used.
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|registry\.npmjs\.org|proxy\.golang\.org"
-    r"|(?<![\w-])--(?:extra-)?index-url[ =]\S"
+    r"|(?<![\w-])--(?:extra-)?index[-]url[ =]\S"
 )
 # Directories of the machine that someone worked on.
 MACHINE = re.compile(r"(?<![\w.$}~-])/(?:work|root|home/\w+|Users/\w+)/")
