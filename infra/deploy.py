@@ -11,13 +11,11 @@ AWS_DEFAULT_REGION, AWS_ENDPOINT_URL.
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -42,6 +40,7 @@ from infra.errors import (
     NotDeletable,
     StackFailed,
 )
+from infra.loopback import is_loopback
 from infra.stacks import Client, Progress, Stacks
 
 DEFAULT_TIMEOUT_SECONDS = 3600.0
@@ -172,12 +171,7 @@ def _connect(environment: str, progress: Progress) -> tuple[Client, Client, str]
 
 
 def _require_loopback(endpoint: str) -> None:
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        loopback = host == "localhost"
-    if not loopback:
+    if not is_loopback(endpoint):
         raise EndpointRefused(
             f"The environment local is deployed to this machine only, and the endpoint is {endpoint}: set "
             f"AWS_ENDPOINT_URL to the emulator's address, such as http://127.0.0.1:4566."

@@ -1,13 +1,12 @@
-"""Keep local work off AWS: the one check of endpoints, and the environment that local processes get."""
+"""Keep local work off AWS: the check of endpoints, and the environment that local processes get."""
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
+from infra.loopback import is_loopback
 from local.errors import LocalError
 
 REGION = "us-east-1"
@@ -21,12 +20,7 @@ FOREIGN_PREFIXES = ("AWS_", "BOTO", "AIRFLOW_", "MARKETPLACE_", "PG", "PYTHON", 
 
 def require_loopback(url: str) -> str:
     """Return `url` when it names the loopback interface, else raise LocalError."""
-    host = urlsplit(url).hostname or ""
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
+    if not is_loopback(url):
         raise LocalError(f"{url or 'An empty endpoint'} is not on this machine: local targets touch nothing else.")
     return url
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from local import aws, pgbin, space, state
 from local.errors import LocalError
-from local.layout import REPO, Layout
+from local.layout import REPO, Layout, can_pass
 
 OK, WARNING, WRONG = "ok", "warning", "wrong"
 COLOURS = {OK: "32", WARNING: "33", WRONG: "31"}
@@ -421,7 +421,7 @@ def data_directory(remembered: state.State, server_uid: int) -> Iterator[Finding
         return
     if server_uid != os.getuid():
         for directory in reversed(data.parents):
-            if not _passable(directory, server_uid):
+            if not can_pass(server_uid, directory):
                 text = f"user {_user(server_uid)}, as whom the server runs, cannot pass through {directory}"
                 yield wrong(text, f"chmod o+x '{directory}'")
                 return
@@ -433,19 +433,6 @@ def data_directory(remembered: state.State, server_uid: int) -> Iterator[Finding
             yield wrong(text, "make reset, then make up, or to keep the data: docs/local.md, Another PostgreSQL")
             return
     yield from _postmaster(data, server_uid, version)
-
-
-def _passable(directory: Path, uid: int) -> bool:
-    probe = subprocess.run(
-        ["test", "-x", str(directory)],
-        user=uid,
-        group=uid,
-        extra_groups=[],
-        cwd="/",
-        check=False,
-        timeout=CHECK_SECONDS,
-    )
-    return probe.returncode == 0
 
 
 def _postmaster(data: Path, server_uid: int, version: str) -> Iterator[Finding]:

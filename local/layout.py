@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,21 @@ class Layout:
         self.socket.parent.mkdir(mode=0o700, exist_ok=True)
         if self.socket.parent.stat().st_uid != os.getuid():
             raise PermissionError(f"{self.socket.parent} belongs to another user: remove it or set TMPDIR.")
+
+
+def can_pass(user: str | int, directory: Path) -> bool:
+    """Tell whether `user`, whom only root can ask for, may pass through `directory`."""
+    probe = subprocess.run(
+        ["test", "-x", str(directory)],
+        user=user,
+        group=user,
+        extra_groups=[],
+        cwd="/",
+        env={"PATH": os.defpath},
+        timeout=10,
+        check=False,
+    )
+    return probe.returncode == 0
 
 
 def tool(environment: str, program: str) -> Path:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from local import interruption, pgbin
 from local.errors import LocalError
-from local.layout import REPO, Layout
+from local.layout import REPO, Layout, can_pass
 from local.ports import HOST
 from local.state import State
 from local.supervisor import Program
@@ -37,20 +37,6 @@ def server_user() -> str:
     return SERVER_USER
 
 
-def _reaches(user: str, directory: Path) -> bool:
-    """Tell whether `user` may pass through `directory`."""
-    probe = subprocess.run(
-        ["test", "-x", str(directory)],
-        user=user,
-        group=user,
-        extra_groups=[],
-        cwd="/",
-        env={"PATH": os.defpath},
-        check=False,
-    )
-    return probe.returncode == 0
-
-
 def data_home(layout: Layout) -> Path:
     """Return the directory that holds the server's data.
 
@@ -58,7 +44,7 @@ def data_home(layout: Layout) -> Path:
     under a home directory of mode 700.
     """
     user = server_user()
-    if not user or _reaches(user, layout.state):
+    if not user or can_pass(user, layout.state):
         return layout.postgres_home
     return layout.postgres_home_elsewhere
 

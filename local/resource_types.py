@@ -597,6 +597,17 @@ class Record:
         return ""
 
 
+def _entry(create: Callable[..., Any], update: Callable[..., Any], delete: Callable[..., Any]) -> dict[str, Any]:
+    """Return functions as the emulator's table of handlers has them, told the logical id."""
+    return {
+        "create": create,
+        "update": update,
+        "update_with_logical_id": True,
+        "delete": delete,
+        "delete_with_logical_id": True,
+    }
+
+
 def _handlers(name: str, kind: ResourceType, record: Record) -> dict[str, Any]:
     """Return what the emulator's CloudFormation calls for a type."""
 
@@ -621,13 +632,7 @@ def _handlers(name: str, kind: ResourceType, record: Record) -> dict[str, Any]:
         kind.delete(physical_id, properties)
         record.add("delete", record.stack_of(name, physical_id), logical_id, name, physical_id, properties)
 
-    return {
-        "create": create,
-        "update": update,
-        "update_with_logical_id": True,
-        "delete": delete,
-        "delete_with_logical_id": True,
-    }
+    return _entry(create, update, delete)
 
 
 def _completed(name: str, dropped: DroppedProperties, own: Mapping[str, Any], record: Record) -> dict[str, Any]:
@@ -673,14 +678,7 @@ def _completed(name: str, dropped: DroppedProperties, own: Mapping[str, Any], re
         dropped.delete(physical_id)
         record.add("delete", record.stack_of(name, physical_id), logical_id, name, physical_id, ours(properties))
 
-    return {
-        **own,
-        "create": create,
-        "update": update,
-        "update_with_logical_id": True,
-        "delete": delete,
-        "delete_with_logical_id": True,
-    }
+    return {**own, **_entry(create, update, delete)}
 
 
 def install(state_directory: Path) -> None:

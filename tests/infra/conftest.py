@@ -48,6 +48,25 @@ def emulator(emulator_port: int, emulator_url: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
+def put_in_review(emulator: Callable[[str], Any]) -> Callable[[str, str], None]:
+    """Give `put(environment, change_set)`: a change set for the stack ingest of an environment that has none."""
+
+    def put(environment: str, change_set: str) -> None:
+        emulator("cloudformation").create_change_set(
+            StackName=f"marketplace-{environment}-ingest",
+            ChangeSetName=change_set,
+            ChangeSetType="CREATE",
+            TemplateBody=(environments.ROOT / "templates" / "ingest.yaml").read_text(),
+            Parameters=[
+                {"ParameterKey": "Environment", "ParameterValue": environment},
+                {"ParameterKey": "Creator", "ParameterValue": "somebody"},
+            ],
+        )
+
+    return put
+
+
+@pytest.fixture
 def parameters() -> dict[str, str]:
     """What the caller of a deployment brings."""
     return dict(PARAMETERS)

@@ -221,18 +221,9 @@ def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, 
     assert statuses(emulator("cloudformation")) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
 
 
-def test_a_stack_in_review_is_created_by_a_change_set_of_its_own(emulator, editable: Path, parameters):
+def test_a_stack_in_review_is_created_by_a_change_set_of_its_own(emulator, put_in_review, parameters):
     cloudformation = emulator("cloudformation")
-    cloudformation.create_change_set(
-        StackName="marketplace-local-ingest",
-        ChangeSetName="interrupted",
-        ChangeSetType="CREATE",
-        TemplateBody=(editable / "templates" / "ingest.yaml").read_text(),
-        Parameters=[
-            {"ParameterKey": "Environment", "ParameterValue": "local"},
-            {"ParameterKey": "Creator", "ParameterValue": "tests"},
-        ],
-    )
+    put_in_review("local", "interrupted")
     assert statuses(cloudformation) == {"marketplace-local-ingest": "REVIEW_IN_PROGRESS"}
     lines: list[str] = []
 

@@ -11,7 +11,6 @@ import pytest
 
 from infra import deploy as tool
 from infra import plan as planning
-from infra.environments import ROOT
 from infra.errors import StackFailed
 from infra.stacks import Stacks
 from tests.infra import inventory
@@ -203,18 +202,9 @@ Resources:
 """
 
 
-def test_a_stack_in_review_is_computed_and_keeps_the_change_set_of_somebody_else(emulator):
+def test_a_stack_in_review_is_computed_and_keeps_the_change_set_of_somebody_else(emulator, put_in_review):
     cloudformation = emulator("cloudformation")
-    cloudformation.create_change_set(
-        StackName="marketplace-dev-ingest",
-        ChangeSetName="somebody-looks-at-this",
-        ChangeSetType="CREATE",
-        TemplateBody=(ROOT / "templates" / "ingest.yaml").read_text(),
-        Parameters=[
-            {"ParameterKey": "Environment", "ParameterValue": "dev"},
-            {"ParameterKey": "Creator", "ParameterValue": "somebody"},
-        ],
-    )
+    put_in_review("dev", "somebody-looks-at-this")
     lines: list[str] = []
 
     tool.plan("dev", CREATOR, timeout=60, progress=lines.append)

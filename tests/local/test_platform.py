@@ -362,9 +362,12 @@ def test_a_copied_clone_touches_nothing_of_the_original(running: tuple[Platform,
     shutil.copytree(platform.layout.state, directory / "state", ignore=skipped)
     copied, _ = new_platform(directory)
 
-    for step in (copied.up, copied.down, copied.reset):
-        with pytest.raises(LocalError, match=r"^This clone was moved or copied: .* What to do: make doctor$"):
-            step()
+    try:
+        for step in (copied.up, copied.down, copied.reset):
+            with pytest.raises(LocalError, match=r"^This clone was moved or copied: .* What to do: make doctor$"):
+                step()
+    finally:
+        copied.supervisor.shut_down()  # of what a copy that is not refused has started
 
     # The doctor's advice. What the copy remembers of processes is the original's still.
     home = str(copied.layout.postgres_home)
