@@ -1,0 +1,124 @@
+"""The rows of one dataset on their way into a file: their text, what is true of them, and what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketplace.mockdata.draws import Draws, Numbers
+
+Kind = Literal[
+    "id", "name", "text", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
+    "currency", "country", "customer",
+]  # fmt: skip
+Texts = NDArray[np.object_]
+
+
+class Column(NamedTuple):
+    """A column of the export, as those who write it know it."""
+
+    name: str
+    kind: Kind
+    required: bool = True
+
+
+# The headers of the exports, in their order.
+DATASETS: dict[str, tuple[Column, ...]] = {
+    "publisher": (
+        Column("publisher_id", "id"),
+        Column("name", "name"),
+        Column("country", "country", required=False),
+    ),
+    "game": (
+        Column("game_id", "id"),
+        Column("title", "name"),
+        Column("release_date", "date", required=False),
+        Column("genre", "text", required=False),
+    ),
+    "customer": (
+        Column("customer_ref", "customer"),
+        Column("name", "text", required=False),
+        Column("email", "text", required=False),
+        Column("country", "country", required=False),
+        Column("locale", "text", required=False),
+        Column("time_zone", "text", required=False),
+        Column("marketing_opt_in", "boolean", required=False),
+        Column("created_at", "timestamp", required=False),
+    ),
+    "transaction": (
+        Column("transaction_id", "id"),
+        Column("txn_type", "enum"),
+        Column("txn_ts", "timestamp"),
+        Column("currency", "currency"),
+        Column("total_amount", "amount"),
+        Column("customer_ref", "customer"),
+    ),
+    "transaction_detail": (
+        Column("transaction_id", "id"),
+        Column("line_no", "integer"),
+        Column("game_ref", "reference"),
+        Column("publisher_ref", "reference"),
+        Column("region", "enum"),
+        Column("platform", "enum"),
+        Column("gross_amount", "amount"),
+        Column("platform_fee", "amount"),
+        Column("net_amount", "amount"),
+    ),
+    "wishlist": (
+        Column("customer_ref", "customer"),
+        Column("game_ref", "reference"),
+        Column("added_at", "timestamp", required=False),
+    ),
+    "play_session": (
+        Column("session_id", "id"),
+        Column("customer_ref", "customer"),
+        Column("game_ref", "reference"),
+        Column("platform", "enum"),
+        Column("started_at", "timestamp"),
+        Column("duration_s", "integer", required=False),
+        Column("latitude", "number"),
+        Column("longitude", "number"),
+    ),
+}
+
+
+@dataclass
+class Table:
+    """Rows, column by column. All arrays have one length; a row is a position in them.
+
+    text    by column of the export: what the file is to hold. Clean when the table is made; defects change it.
+    truth   by column of the export: what must stand in the store ('' is NULL), whatever the text says. A reference is
+            true by what it names, so `game_ref` and `publisher_ref` have no truth here but facts.
+    facts   by name: whole numbers that the text was made from (see `activity` and `world`).
+    draws, numbers   where the draws of a row's defects come from: the stream, and the row's number in it.
+    column, reason   why the row must be rejected for what its own line says; '' and '' if it must not.
+    issues  what must be recorded of the row if it is accepted: `kind@column`, several with a space between.
+    """
+
+    dataset: str
+    draws: Draws
+    numbers: Numbers
+    text: dict[str, Texts]
+    truth: dict[str, Texts]
+    facts: dict[str, Numbers]
+    column: Texts = field(init=False)
+    reason: Texts = field(init=False)
+    issues: Texts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.column, self.reason, self.issues = (np.full(len(self), "", dtype=object) for _ in range(3))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def reject(self, rows: Numbers, column: str, reason: str) -> None:
+        """Note why the rows at these positions must be rejected."""
+        self.column[rows], self.reason[rows] = column, reason
+
+    def note(self, rows: Numbers, kind: str, column: str) -> None:
+        """Note an issue of the rows at these positions."""
+        noted = f"{kind}@{column}"
+        self.issues[rows] = [f"{found} {noted}" if found else noted for found in self.issues[rows]]
