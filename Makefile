@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down doctor status logs upload reset test lint hooks docs lock screenshots bootstrap plan deploy destroy
+.PHONY: help demo up down doctor status logs upload reset test test-full lint hooks docs lock screenshots bootstrap plan deploy destroy
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
@@ -58,6 +58,9 @@ destroy: bootstrap ## delete an environment on AWS with all its data: make destr
 
 test: bootstrap ## all tests, by two workers with a platform of their own each, in temporary directories
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+
+test-full: bootstrap ## the same, and what takes too long to run each time: more random tries, bigger files
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m ""
 
 lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-commit-config.yaml on all files
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(PRE_COMMIT) run --files
