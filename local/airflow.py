@@ -18,13 +18,13 @@ from local.errors import LocalError
 from local.layout import REPO, Layout, tool
 from local.state import State
 
-# Each part and the command that runs it. The log servers of scheduler and triggerer would listen on every
+# Each part and the command that runs it, in the clone. The log servers of scheduler and triggerer would listen on every
 # interface, and the API server reads the same files anyway.
 PARTS = {
-    "airflow-api-server": ["api-server"],
-    "airflow-scheduler": ["scheduler", "--skip-serve-logs"],
-    "airflow-dag-processor": ["dag-processor"],
-    "airflow-triggerer": ["triggerer", "--skip-serve-logs"],
+    "airflow-api-server": ["airflow", "api-server"],
+    "airflow-scheduler": ["python", "-P", "local/scheduler.py", "--skip-serve-logs"],
+    "airflow-dag-processor": ["airflow", "dag-processor"],
+    "airflow-triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }
 # Each part and its name in the answer of Airflow's health check.
 HEALTH = {
@@ -38,7 +38,8 @@ FINISHED = {"success", "failed"}
 
 def command(part: str) -> list[str]:
     """Return the command line of one of PARTS."""
-    return [str(tool("airflow", "airflow")), *PARTS[part]]
+    program, *arguments = PARTS[part]
+    return [str(tool("airflow", program)), *arguments]
 
 
 def version() -> str:

@@ -8,6 +8,7 @@ entrypoint of the postgres image, and this machine's network for the shared one.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -30,6 +31,7 @@ FILE = REPO / "docker-compose.yaml"
 HOME = "/opt/marketplace"  # the images' working directory
 PGDATA = "/var/lib/postgresql/data"
 START_SECONDS = 300  # far more than it takes
+LOG_BEFORE = 2000  # bytes that a service wrote before it was told to end, and did not
 SECONDS = {"s": 1, "m": 60}
 
 server_programs = functools.cache(pgbin.find)
@@ -139,28 +141,42 @@ class Service:
             running.wait()
             return False
 
-    def end(self, number: int) -> bool:
-        """End it as Docker ends a container; return whether it ended by itself, in the time that the file gives it."""
+    def end(self, number: int) -> str:
+        """End it as Docker ends a container; return what there is to say if its time was over before it ended."""
         assert self.process
         if self.process.poll() is not None:
-            return True
+            return ""
         family = psutil.Process(self.process.pid).children(recursive=True)
+        grace, late = self.spec.get("stop_grace_period", "10s"), ""
+        told = self.log.stat().st_size
         self.process.send_signal(number)
         try:
-            self.process.wait(seconds(self.spec.get("stop_grace_period", "10s")))
-            in_time = True
+            self.process.wait(seconds(grace))
         except subprocess.TimeoutExpired:
+            late = f"{self.name} did not end within {grace} after {signal.Signals(number).name}. {self._account(told)}"
             self.process.kill()
             self.process.wait()
-            in_time = False
         for process in family:  # a container ends with its first process
             if process.is_running():
                 process.kill()
         psutil.wait_procs(family, timeout=10)
-        return in_time
+        return late
 
-    def stop(self) -> bool:
-        """Stop it in an orderly way."""
+    def _account(self, told: int) -> str:
+        """Return its processes, with what the kernel has them wait for, and its log from just before it was told."""
+        assert self.process
+        first = psutil.Process(self.process.pid)
+        lines = ["Its processes:"]
+        for process in (first, *first.children(recursive=True)):
+            with contextlib.suppress(psutil.Error, OSError):  # it may end meanwhile
+                waits = Path(f"/proc/{process.pid}/wchan").read_text()
+                command = shlex.join(word for word in process.cmdline() if word)
+                lines.append(f"  {process.pid} of {process.ppid()}, {process.status()} in {waits}: {command}")
+        log = self.log.read_bytes()[max(0, told - LOG_BEFORE) :].decode(errors="replace")
+        return "\n".join([*lines, "What it logged:", log])
+
+    def stop(self) -> str:
+        """Stop it in an orderly way; return as `end` does."""
         return self.end(signal.Signals[self.spec.get("stop_signal", "SIGTERM")])
 
 
@@ -220,13 +236,12 @@ class Composed:
         return service.is_healthy()
 
     def down(self) -> list[str]:
-        """Stop everything, at once what nothing else depends on; return the services that had to be killed."""
-        killed = []
+        """Stop everything, at once what nothing else depends on; return an account of each that had to be killed."""
+        killed: list[str] = []
         running = {name: service for name, service in self.services.items() if service.process}
         with ThreadPoolExecutor() as pool:
             while running:
                 needed = {name for service in running.values() for name in self._dependencies(service)}
                 last = [name for name in running if name not in needed]
-                ended = pool.map(Service.stop, [running.pop(name) for name in last])
-                killed += [name for name, in_time in zip(last, ended, strict=True) if not in_time]
+                killed += filter(None, pool.map(Service.stop, [running.pop(name) for name in last]))
         return killed

@@ -199,7 +199,7 @@ def test_the_airflow_parts_are_those_of_make_up_and_have_their_settings(image: C
         "PYTHONUNBUFFERED": "1",
     }
     for part, command in airflow.PARTS.items():
-        assert SERVICES[part]["command"] == ["airflow", *command]
+        assert SERVICES[part]["command"] == command
         found = {
             name.removesuffix("_CMD"): secrets[value] if name.endswith("_CMD") else value
             for name, value in SERVICES[part]["environment"].items()
@@ -367,6 +367,7 @@ def test_all_services_stop_in_the_time_that_they_have(composed: natively.Compose
     )
     written = composed.state / "emulator" / "services" / "cloudformation.json"
     written.unlink()
-    assert composed.down() == []
+    killed = composed.down()
+    assert not killed, "\n".join(killed)
     assert written.exists()
     assert [name for name, service in composed.services.items() if service.process.poll() is None] == []
