@@ -29,8 +29,15 @@ class Invalid(ValueError):
 
 
 def trimmed(raw: str) -> str:
-    """Return `raw` without the white space and invisible characters around it."""
-    return raw.strip().strip(_INVISIBLE).strip()
+    r"""Return `raw` without the white space and invisible characters around it, in whatever order they come.
+
+    >>> trimmed(" \u200b \ufeffG-1\u200b \u200b")
+    'G-1'
+    """
+    text = raw.strip()
+    while (inner := text.strip(_INVISIBLE).strip()) != text:
+        text = inner
+    return text
 
 
 def is_missing(text: str) -> bool:
