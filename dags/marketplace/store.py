@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
 from marketplace import settings
 
 if TYPE_CHECKING:
+    import psycopg
     from alembic.config import Config
     from sqlalchemy.engine import Connection
 
@@ -33,6 +35,21 @@ def query(path: str, **identifiers: sql.Composable) -> sql.Composed:
     Values are never put in here: they are bound parameters, `%(name)s`. Raises FileNotFoundError or KeyError.
     """
     return sql.SQL(_text(path)).format(**identifiers)
+
+
+def lock_tables(connection: psycopg.Connection[Any], written: Iterable[str], read: Iterable[str] = ()) -> None:
+    """Wait until no load writes these tables, nor reads those `written`; held to the transaction's end.
+
+    What is written is locked for itself, what is only read is locked shared. Everybody takes the locks in the order
+    of the tables' names, so that no two wait for each other.
+    """
+    modes = dict.fromkeys(read, "_shared") | dict.fromkeys(written, "")
+    for table, mode in sorted(modes.items()):
+        connection.execute(
+            sql.SQL("select pg_advisory_xact_lock{}(hashtext('ingest'), hashtext({}))").format(
+                sql.SQL(mode), sql.Literal(table)
+            )
+        )
 
 
 def _alembic(connection: Connection) -> Config:

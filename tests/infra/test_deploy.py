@@ -550,6 +550,12 @@ def test_the_bucket_is_as_the_template_says(emulator, parameters):
         {"ID": "expire-archive", "Filter": {"Prefix": "archive/"}, "Status": "Enabled", "Expiration": {"Days": 30}},
         {"ID": "expire-rejected", "Filter": {"Prefix": "rejected/"}, "Status": "Enabled", "Expiration": {"Days": 30}},
         {
+            "ID": "expire-mock-truth",
+            "Filter": {"Prefix": "mock-truth/"},
+            "Status": "Enabled",
+            "Expiration": {"Days": 30},
+        },
+        {
             "ID": "clean-up",
             "Filter": {"Prefix": ""},
             "Status": "Enabled",

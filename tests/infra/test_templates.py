@@ -187,6 +187,11 @@ def test_raw_files_versions_and_leftovers_expire():
             "Prefix": "rejected/",
             "ExpirationInDays": {"Ref": "RawFileRetentionDays"},
         },
+        "expire-mock-truth": {
+            "Status": "Enabled",
+            "Prefix": "mock-truth/",
+            "ExpirationInDays": {"Ref": "RawFileRetentionDays"},
+        },
         "clean-up": {
             "Status": "Enabled",
             "NoncurrentVersionExpiration": {"NoncurrentDays": {"Ref": "NoncurrentVersionRetentionDays"}},

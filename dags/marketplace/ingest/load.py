@@ -13,7 +13,7 @@ from marketplace.contracts import Contract, HeaderError, check_header, compile_v
 from marketplace.ingest import ledger, objects
 from marketplace.ingest.ledger import Account, Connect, Connection, Load, execute, fetch_row
 from marketplace.ingest.records import FileError, Record, decode, read_records
-from marketplace.store import has_query
+from marketplace.store import has_query, lock_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -214,20 +214,9 @@ def _copy(connection: Connection, table: sql.Identifier, columns: Iterable[str],
 
 
 def lock(connection: Connection, contract: Contract) -> None:
-    """Wait until no other load writes what this one writes or refers to; held to the transaction's end.
-
-    What it writes is locked for itself, the tables of the datasets that it refers to are locked shared. Everybody
-    takes the locks in the order of the tables' names, so that no two loads wait for each other.
-    """
+    """Wait until nobody writes what a load of this contract writes or refers to; held to the transaction's end."""
     contracts = load_contracts()
-    modes = {table: "_shared" for dataset in contract.references for table in contracts[dataset].tables}
-    modes |= dict.fromkeys(contract.tables, "")
-    for table, mode in sorted(modes.items()):
-        connection.execute(
-            sql.SQL("select pg_advisory_xact_lock{}(hashtext('ingest'), hashtext({}))").format(
-                sql.SQL(mode), sql.Literal(table)
-            )
-        )
+    lock_tables(connection, contract.tables, (t for dataset in contract.references for t in contracts[dataset].tables))
 
 
 def _apply(
