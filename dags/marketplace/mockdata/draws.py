@@ -32,6 +32,10 @@ class Draws:
         """Return the draws of another stream, below this one."""
         return Draws(*self._path, *path)
 
+    def beside(self, name: object) -> Draws:
+        """Return the draws of the stream called `name` beside this one."""
+        return Draws(*self._path[:-1], name)
+
     def bits(self, numbers: Numbers) -> NDArray[np.uint64]:
         """Return 64 random bits for each of `numbers` (int64, any shape)."""
         with np.errstate(over="ignore"):

@@ -96,6 +96,8 @@ class Table:
     draws, numbers   where the draws of a row's defects come from: the stream, and the row's number in it.
     column, reason   why the row must be rejected for what its own line says; '' and '' if it must not.
     issues  what must be recorded of the row if it is accepted: `kind@column`, several with a space between.
+    width   how many fields the row has beyond those of the header; negative if it has fewer.
+    blank   whether a blank line, which is no record, stands before the row.
     """
 
     dataset: str
@@ -107,9 +109,12 @@ class Table:
     column: Texts = field(init=False)
     reason: Texts = field(init=False)
     issues: Texts = field(init=False)
+    width: Numbers = field(init=False)
+    blank: NDArray[np.bool_] = field(init=False)
 
     def __post_init__(self) -> None:
         self.column, self.reason, self.issues = (np.full(len(self), "", dtype=object) for _ in range(3))
+        self.width, self.blank = np.zeros(len(self), dtype=np.int64), np.zeros(len(self), dtype=bool)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -122,3 +127,17 @@ class Table:
         """Note an issue of the rows at these positions."""
         noted = f"{kind}@{column}"
         self.issues[rows] = [f"{found} {noted}" if found else noted for found in self.issues[rows]]
+
+    def take(self, rows: Numbers) -> Table:
+        """Return a table of its own of the rows at these positions, in this order; a row may be there twice."""
+        table = Table(
+            self.dataset,
+            self.draws,
+            self.numbers[rows],
+            {name: texts[rows] for name, texts in self.text.items()},
+            {name: texts[rows] for name, texts in self.truth.items()},
+            {name: facts[rows] for name, facts in self.facts.items()},
+        )
+        table.column, table.reason, table.issues = self.column[rows], self.reason[rows], self.issues[rows]
+        table.width, table.blank = self.width[rows], self.blank[rows]
+        return table
