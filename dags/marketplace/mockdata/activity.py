@@ -26,9 +26,9 @@ from marketplace.mockdata.world import (
     SLOTS,
     Day,
     World,
+    amount_texts,
     clean,
     fee_of,
-    joined,
     moment_texts,
 )
 
@@ -75,6 +75,7 @@ class Trade(NamedTuple):
     of: Numbers
     release: Numbers  # its number in the world
     region: Numbers
+    price: Numbers  # its number among all prices, what is refunded after all that is paid; -1 for what has none
     gross: Numbers
     fee: Numbers
 
@@ -177,6 +178,7 @@ class Activity:
             of=of,
             release=release,
             region=np.full(len(of), places.GLOBAL),
+            price=np.full(len(of), -1),
             gross=-gross,
             fee=-fee,
         )
@@ -198,11 +200,15 @@ class Activity:
         of = position[of]
         lines = np.argsort(of, kind="stable")
         of = of[lines]
-        release, region, gross, fee = (columns[name][lines] for name in ("release", "region", "gross", "fee"))
+        release, region, price, gross, fee = (
+            columns[name][lines] for name in ("release", "region", "price", "gross", "fee")
+        )
+        counts = np.bincount(of, minlength=len(order))
+        starts = np.cumsum(counts) - counts
 
         world, code, seed = self.world, self.interval.code, self.world.seed
         numbers = first + np.arange(len(order))
-        ids = numbered(f"TXN-{seed:04d}-{code}-", numbers)
+        ids = _numbered(f"TXN-{seed:04d}-{code}-", first, len(numbers))
         refs = np.full(len(order), "PLATFORM", dtype=object)
         bought = customer >= 0
         refs[bought] = world.customer_refs(customer[bought])
@@ -215,13 +221,12 @@ class Activity:
                 "txn_type": _KINDS.take(kind),
                 "txn_ts": moment_texts(at),
                 "currency": _CURRENCIES.take(currency),
-                "total_amount": amount_texts(total),
+                "total_amount": _money(world.price_texts[0], np.where(counts == 1, price[starts], -1), total),
                 "customer_ref": refs,
             },
             {"kind": kind, "at": at, "currency": currency, "total": total, "customer": customer},
         )
-        counts = np.bincount(of, minlength=len(order))
-        line = np.arange(len(of)) - (np.cumsum(counts) - counts)[of]
+        line = np.arange(len(of)) - starts[of]
         game, publisher = world.release_games[release], world.release_publishers[release]
         platform = world.release_platforms[release]
         nothing = np.full(len(of), -1)
@@ -236,9 +241,9 @@ class Activity:
                 "publisher_ref": world.first_publisher_ids.take(publisher),
                 "region": _REGIONS.take(region),
                 "platform": _PLATFORMS.take(platform),
-                "gross_amount": amount_texts(gross),
-                "platform_fee": amount_texts(fee),
-                "net_amount": amount_texts(gross - fee),
+                "gross_amount": _money(world.price_texts[0], price, gross),
+                "platform_fee": _money(world.price_texts[1], price, fee),
+                "net_amount": _money(world.price_texts[2], price, gross - fee),
             },
             {
                 "parent": numbers[of],
@@ -335,14 +340,16 @@ class Activity:
             Draws(seed, code, "play_session"),
             numbers,
             {
-                "session_id": numbered(f"SES-{seed:04d}-{code}-", numbers),
+                "session_id": _numbered(
+                    f"SES-{seed:04d}-{code}-", int(numbers[0]) if len(numbers) else 0, len(numbers)
+                ),
                 "customer_ref": world.customer_refs(customer),
                 "game_ref": world.first_game_ids.take(game),
                 "platform": _PLATFORMS.take(platform),
                 "started_at": moment_texts(at),
                 "duration_s": _WHOLES.take(duration),
-                "latitude": degree_texts(latitude),
-                "longitude": degree_texts(longitude),
+                "latitude": _degree_texts(latitude),
+                "longitude": _degree_texts(longitude),
             },
             {
                 "customer": customer,
@@ -391,6 +398,7 @@ class _Sales:
             of=of,
             release=days.release(draws.stream("release"), number, game),
             region=_regions(draws.stream("region"), number, countries[of]),
+            price=price,
             gross=gross,
             fee=world.fees[price],
         )
@@ -432,6 +440,7 @@ class _Refunds:
             of=np.arange(len(sold)),
             release=sales.release[line],
             region=sales.region[line],
+            price=sales.price[line] + len(self._sales.world.gross),
             gross=-sales.gross[line],
             fee=-sales.fee[line],
         )
@@ -539,26 +548,25 @@ _CURRENCIES, _REGIONS, _PLATFORMS = (
 _LINE_NUMBERS = pooled([str(number + 1) for number in range(_MOST_LINES)])
 _WHOLES = pooled([str(number) for number in range(100_000)])
 _TAILS = pooled([f"{number:03d}" for number in range(1000)])
-_DEGREES = pooled([str(number) for number in range(181)])
+_DEGREES = pooled([f"{sign}{number}" for sign in ("", "-") for number in range(181)])
 _BEHIND = pooled([f".{number:05d}".rstrip("0").rstrip(".") for number in range(_DEGREE)])
 
 
-def numbered(prefix: str, numbers: Numbers) -> Texts:
-    """Return ids: the prefix and seven digits, or more if the number has more."""
-    heads, positions = np.unique(numbers // 1000, return_inverse=True)
-    begins = pooled([f"{prefix}{head:04d}" for head in heads.tolist()])
-    return joined(begins.take(positions), _TAILS.take(numbers % 1000))
+def _numbered(prefix: str, first: int, count: int) -> Texts:
+    """Return so many ids in a row: the prefix and seven digits, or more if the number has more."""
+    heads = pooled([f"{prefix}{head:04d}" for head in range(first // 1000, -(-(first + count) // 1000))])
+    return np.add.outer(heads, _TAILS).ravel()[first % 1000 : first % 1000 + count]
 
 
-def amount_texts(hundredths: Numbers) -> Texts:
-    """Return amounts with two decimals, such as -12.50."""
-    values, positions = np.unique(hundredths, return_inverse=True)
-    texts = [f"{'-' * (value < 0)}{abs(value) // 100}.{abs(value) % 100:02d}" for value in values.tolist()]
-    return pooled(texts).take(positions)
+def _money(pool: Texts, price: Numbers, amounts: Numbers) -> Texts:
+    """Return the texts of amounts, taken from the pool where it has a price for them."""
+    texts = pool.take(price)
+    other = np.flatnonzero(price < 0)
+    texts[other] = amount_texts(amounts[other])
+    return texts
 
 
-def degree_texts(positions: Numbers) -> Texts:
+def _degree_texts(positions: Numbers) -> Texts:
     """Return coordinates in 1e-5 degrees as the shortest text of the number, such as 48.8566."""
     size = abs(positions)
-    signs = pooled(["", "-"]).take((positions < 0).astype(np.int64))
-    return joined(joined(signs, _DEGREES.take(size // _DEGREE)), _BEHIND.take(size % _DEGREE))
+    return _DEGREES.take(size // _DEGREE + (positions < 0) * 181) + _BEHIND.take(size % _DEGREE)

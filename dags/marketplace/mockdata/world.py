@@ -265,6 +265,15 @@ class World:
         facts = {"alias": aliases, "entity": entity, "title": title, "release_day": days}
         return clean("game", Draws(self.seed, "game"), aliases, text, facts)
 
+    @cached_property
+    def price_texts(self) -> tuple[Texts, Texts, Texts]:
+        """What is paid, the fee and what is left, at each price; and after them the same of refunds."""
+        gross, fee, net = (
+            amount_texts(np.concatenate([amounts, -amounts]))
+            for amounts in (self.gross, self.fees, self.gross - self.fees)
+        )
+        return gross, fee, net
+
     # Customers: of each day's sign-ups the n-th lives in the same city.
 
     @cached_property
@@ -330,7 +339,7 @@ class World:
 
     def customer_refs(self, customers: Numbers) -> Texts:
         """Return the ids of customers."""
-        return joined(self._customer_heads.take(customers // 10_000), _DIGITS.take(customers % 10_000))
+        return self._customer_heads.take(customers // 10_000) + _DIGITS.take(customers % 10_000)
 
     def customer_texts(self, customers: Numbers, opted_in: NDArray[np.bool_]) -> dict[str, Texts]:
         """Return what a customer file says of these customers, column by column."""
@@ -349,7 +358,7 @@ class World:
         )
         return {
             "customer_ref": self.customer_refs(customers),
-            "name": joined(names.begins.take(begins), names.ends.take(ends)),
+            "name": names.begins.take(begins) + names.ends.take(ends),
             "email": pooled([f"{begin}.{end}{number}{domain}" for begin, end, number, domain in mail]),
             "country": pooled([country.code for country in places.countries()]).take(countries),
             "locale": pooled(list(_locale_names())).take(locales),
@@ -404,11 +413,6 @@ def clean(dataset: str, draws: Draws, numbers: Numbers, text: dict[str, Texts], 
     return Table(dataset, draws, numbers, text, truth, facts)
 
 
-def joined(begins: Texts, ends: Texts) -> Texts:
-    """Return each of `begins` with its end."""
-    return pooled([begin + end for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)])
-
-
 def day_texts(days: Numbers) -> Texts:
     """Return days since 1970 as 2022-10-14."""
     return pooled(days.astype("datetime64[D]").astype(str).tolist())
@@ -416,5 +420,11 @@ def day_texts(days: Numbers) -> Texts:
 
 def moment_texts(seconds: Numbers) -> Texts:
     """Return seconds since 1970 as 2022-10-14T09:30:00Z."""
-    days, positions = np.unique(seconds // _DAY, return_inverse=True)
-    return joined(day_texts(days).take(positions), _CLOCK.take(seconds % _DAY))
+    days = seconds // _DAY
+    first, last = (int(days.min()), int(days.max())) if len(days) else (0, 0)
+    return day_texts(np.arange(first, last + 1)).take(days - first) + _CLOCK.take(seconds % _DAY)
+
+
+def amount_texts(hundredths: Numbers) -> Texts:
+    """Return amounts with two decimals, such as -12.50."""
+    return pooled([f"{'-' * (value < 0)}{abs(value) // 100}.{abs(value) % 100:02d}" for value in hundredths.tolist()])
