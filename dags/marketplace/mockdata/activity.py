@@ -247,6 +247,7 @@ class Activity:
             },
             {
                 "parent": numbers[of],
+                "kind": kind[of],
                 "game": game,
                 "publisher": publisher,
                 "platform": platform,

@@ -96,7 +96,7 @@ _SUBTITLES = (
 _NUMERALS = ("2", "II", "3", "III", "4", "1999")
 
 # Of companies, by the languages of their seats.
-_COMPANY_WORDS = {
+COMPANY_WORDS = {
     "en": _pairs(
         "Acorn Alder Badger Basalt Beech Birch Bramble Buzzard Cedar Chestnut Cinder Clover Cormorant Cricket "
         "Curlew Drizzle Fennel Ferret Flint Foxglove Gannet Ginger Hazel Heron Hickory Jackdaw Juniper Kestrel "
@@ -176,7 +176,7 @@ def _title(pair: tuple[str, str], language: int, form: int, detail: int) -> str:
 def companies(draws: Draws, seats: list[str], suffixes: list[tuple[str, ...]]) -> list[str]:
     """Return a company for each of `seats` (alpha-2), some with one of the legal suffixes that their seat allows."""
     numbers = np.arange(len(seats))
-    pairs = {name: iter(words.shuffled(draws.stream("pairs", name))) for name, words in _COMPANY_WORDS.items()}
+    pairs = {name: iter(words.shuffled(draws.stream("pairs", name))) for name, words in COMPANY_WORDS.items()}
     details = draws.stream("detail").below(numbers, 2**31).tolist()
     names = []
     for seat, possible, detail in zip(seats, suffixes, details, strict=True):
