@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -170,7 +171,7 @@ def _moments(
             sheet.mean(column, rows[less], said[less])
             for row, form in zip(rows.tolist(), written, strict=True):
                 if form.fraction:
-                    sheet.table.truth[column][row] = f"{forms.timestamp(form.value)[:-1]}.{form.fraction}Z"
+                    sheet.own("truth", column)[row] = f"{forms.timestamp(form.value)[:-1]}.{form.fraction}Z"
 
     return vary
 
@@ -183,9 +184,10 @@ def _swapped(sheet: Sheet) -> None:
         return
     every = np.arange(len(sheet.table))
     rows = sheet.chosen("swapped_coordinates", "latitude", sheet.sound & sheet.is_free("longitude", every))
-    for values in (sheet.table.text, sheet.table.truth, sheet.table.facts):
-        latitude, longitude = values["latitude"][rows], values["longitude"][rows]
-        values["latitude"][rows], values["longitude"][rows] = longitude, latitude
+    every_value: tuple[Literal["text", "truth", "facts"], ...] = ("text", "truth", "facts")
+    for values in every_value:
+        latitudes, longitudes = sheet.own(values, "latitude"), sheet.own(values, "longitude")
+        latitudes[rows], longitudes[rows] = longitudes[rows], latitudes[rows]
     for column in ("latitude", "longitude"):
         sheet.write(column, rows, sheet.table.text[column][rows])
     beyond = np.abs(sheet.table.facts["latitude"][rows]) > _LARGEST_LATITUDE
@@ -200,7 +202,7 @@ def _null_island(sheet: Sheet) -> None:
     draws = sheet.which("null_island", "", rows, len(_ZEROS)).tolist()
     for column in ("latitude", "longitude"):
         sheet.write(column, rows, [_ZEROS[draw] for draw in draws])
-        sheet.table.truth[column][rows], sheet.table.facts[column][rows] = "0", 0
+        sheet.own("truth", column)[rows], sheet.own("facts", column)[rows] = "0", 0
     sheet.table.note(rows, "null_island", "latitude")
 
 
@@ -228,8 +230,8 @@ def _unknown_enum(sheet: Sheet) -> None:
         rows = sheet.chosen("unknown_enum", column)
         said = [texts[draw] for draw in sheet.which("unknown_enum", column, rows, len(texts)).tolist()]
         sheet.put(column, rows, said, issue="unknown_value")
-        sheet.table.truth[column][rows] = np.array([text.upper() for text in said], dtype=object)
-        sheet.table.facts[column][rows] = NOTHING
+        sheet.own("truth", column)[rows] = np.array([text.upper() for text in said], dtype=object)
+        sheet.own("facts", column)[rows] = NOTHING
 
 
 def _unknown_country(sheet: Sheet) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_32, _31, _30, _27, _11 = (np.uint64(shift) for shift in (32, 31, 30, 27, 11))
+_32, _31, _30, _27 = (np.uint64(shift) for shift in (32, 31, 30, 27))
 _ONE = 2**53
 
 Numbers = NDArray[np.int64]
@@ -39,10 +39,17 @@ class Draws:
     def bits(self, numbers: Numbers) -> NDArray[np.uint64]:
         """Return 64 random bits for each of `numbers` (int64, any shape)."""
         with np.errstate(over="ignore"):
-            mixed = (numbers.astype(np.uint64) + np.uint64(1)) * _GOLDEN + np.uint64(self.key)
-            mixed = (mixed ^ (mixed >> _30)) * _FIRST
-            mixed = (mixed ^ (mixed >> _27)) * _SECOND
-            return mixed ^ (mixed >> _31)
+            mixed = numbers.astype(np.uint64)
+            spare = np.empty_like(mixed)
+            # In place, since this is where most of the time goes.
+            mixed += np.uint64(1)
+            mixed *= _GOLDEN
+            mixed += np.uint64(self.key)
+            for shift, factor in ((_30, _FIRST), (_27, _SECOND)):
+                mixed ^= np.right_shift(mixed, shift, out=spare)
+                mixed *= factor
+            mixed ^= np.right_shift(mixed, _31, out=spare)
+            return mixed
 
     def below(self, numbers: Numbers, limit: int | Numbers) -> Numbers:
         """Return for each of `numbers` a whole number from 0 to `limit` - 1; `limit` is at most 2**31."""
@@ -50,7 +57,10 @@ class Draws:
 
     def chance(self, numbers: Numbers, rate: float) -> NDArray[np.bool_]:
         """Return for each of `numbers` whether it is among the share `rate` (0 to 1): never at 0, always at 1."""
-        return (self.bits(numbers) >> _11) < np.uint64(round(rate * _ONE))
+        bound = round(rate * _ONE)
+        if bound == _ONE:
+            return np.ones(numbers.shape, dtype=bool)
+        return self.bits(numbers) < np.uint64(bound << 11)
 
     def pick(self, numbers: Numbers, weights: Weights) -> Numbers:
         """Return for each of `numbers` a position in `weights`, as often as its weight says."""

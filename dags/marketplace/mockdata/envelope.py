@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ _PDF_START, _PDF_END = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", b"%%EOF\n"
 
 # While the text of rows is put together, what stands between values and between rows: of no value.
 _FIELD, _RECORD = "\x1f", "\x1e"
-_QUOTED = (0x22, 0x2C, 0x0A, 0x0D)  # what makes quotes necessary: " , and line breaks
+_QUOTED = b'",\n\r'  # what makes quotes necessary
 # How far from the end a quote is opened that is never closed, at most.
 _SPOILED_ROWS, _SPOILED_BYTES = 40, 100_000
 _ONE = np.zeros(1, dtype=np.int64)
@@ -58,6 +59,7 @@ class Envelope:
 
         self._defect = next(filter(has, _SET_ASIDE), "")
         self._instead = list(_NO_CSV)[self._draw("not_csv", 2)] if self._defect == "not_csv" else ""
+        self._needs_quotes = _QUOTED + (_DELIMITERS if self._defect == "wrong_delimiter" else b"")
         self._is_bare = not self._defect and has("header_only")
         headers = ("missing_column", "extra_column", "duplicated_column", "reordered_columns", "header_case")
         self._header_defect = next(filter(has, (*headers, "header_padding")), "")
@@ -143,12 +145,8 @@ class Envelope:
         data = _RECORD.join(map(_FIELD.join, zip(*columns, strict=True))).encode()
         codes = np.frombuffer(data, dtype=np.uint8)
         borders = np.flatnonzero(codes == ord(_RECORD))
-        odd = np.zeros(len(codes), dtype=bool)
-        for code in (*_QUOTED, *(_DELIMITERS if self._defect == "wrong_delimiter" else b"")):
-            odd |= codes == code
-        special = np.zeros(size, dtype=bool)
-        special[np.searchsorted(borders, np.flatnonzero(odd))] = True
-        special |= table.blank | (table.width != 0)
+        special = table.blank | (table.width != 0)
+        special[np.searchsorted(borders, list(_found(data, self._needs_quotes)))] = True
         rows = np.flatnonzero(special).tolist()
         spoiled = self._place_of_quote(special, borders, len(data)) if last and not self.rejected else None
         if spoiled is not None:
@@ -165,8 +163,9 @@ class Envelope:
             if row == spoiled:
                 pieces.append(b'"' + record)
             else:
+                record = self._special(record, int(table.width[row]), bool(table.blank[row]))
                 more[row] = record.count(b"\n") + record.count(b"\r") - record.count(b"\r\n")
-                pieces.append(self._special(record, int(table.width[row]), bool(table.blank[row])))
+                pieces.append(record)
             at = end
         pieces.append(data[at:])
         whole = self._plain(b"".join(pieces))
@@ -184,9 +183,8 @@ class Envelope:
             values = values[:width]
         elif width:
             values += [b"", b"x", b"0"][:width]
-        needs = _NEEDS_QUOTES + (_DELIMITERS if self._defect == "wrong_delimiter" else b"")
         quoted = [
-            b'"' + value.replace(b'"', b'""') + b'"' if any(code in needs for code in value) else value
+            b'"' + value.replace(b'"', b'""') + b'"' if any(code in value for code in self._needs_quotes) else value
             for value in values
         ]
         # The line ends of the file are not those within values: both are set apart until the file's are put in.
@@ -263,7 +261,13 @@ class Envelope:
         return b"".join(pieces)
 
 
-_NEEDS_QUOTES = bytes(_QUOTED)
+def _found(data: bytes, codes: bytes) -> Iterator[int]:
+    """Yield where in `data` there is one of `codes`, which is seldom."""
+    for code in codes:
+        place = data.find(code)
+        while place >= 0:
+            yield place
+            place = data.find(code, place + 1)
 
 
 def _little(number: int, size: int) -> bytes:

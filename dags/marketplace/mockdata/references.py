@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from marketplace.mockdata.draws import Numbers
 from marketplace.mockdata.sheet import AMOUNTS, NOTHING, Sheet
 from marketplace.mockdata.spellings import COUNTRIES
+from marketplace.mockdata.world import SLOTS
 
 REFUND = 1
-SLOTS = 4  # ids that a game or publisher may have
 # Numbers of rows that have the key of another row and come before it: the same modulo 2**40.
 EARLIER = 2**40
-_FARTHEST = 20
-_ID = {"game": "GAM", "publisher": "PUB"}
 
 
 def put(sheet: Sheet) -> None:
@@ -30,7 +28,6 @@ def put(sheet: Sheet) -> None:
         _slots(sheet, "game", sheet.world.game_slots)
         _by_name(sheet, "game", "game_title")
     _unknown(sheet)
-    _other_values(sheet)
 
 
 def _slots(sheet: Sheet, what: str, slots: Callable[..., Numbers]) -> None:
@@ -44,9 +41,13 @@ def _slots(sheet: Sheet, what: str, slots: Callable[..., Numbers]) -> None:
 
 
 def _refer(sheet: Sheet, what: str, rows: Numbers, aliases: Numbers) -> None:
-    sheet.table.facts[f"{what}_alias"][rows] = aliases
-    start = f"{_ID[what]}-{sheet.world.seed:04d}-"
-    sheet.say(f"{what}_ref", rows, (f"{start}{alias:07d}" for alias in aliases.tolist()))
+    sheet.own("facts", f"{what}_alias")[rows] = aliases
+    sheet.say(f"{what}_ref", rows, _ids(sheet, what, aliases))
+
+
+def _ids(sheet: Sheet, what: str, aliases: Numbers) -> Iterable[str]:
+    ids = sheet.world.game_ids if what == "game" else sheet.world.publisher_ids
+    return ids(aliases).tolist()
 
 
 def _by_name(sheet: Sheet, what: str, fact: str) -> None:
@@ -55,7 +56,7 @@ def _by_name(sheet: Sheet, what: str, fact: str) -> None:
     entities = sheet.table.facts[what][rows]
     numbers = sheet.world.title_of(entities, sheet.profile) if what == "game" else entities
     names = sheet.world.titles if what == "game" else sheet.world.publisher_names
-    sheet.table.facts[f"{what}_alias"][rows], sheet.table.facts[fact][rows] = NOTHING, numbers
+    sheet.own("facts", f"{what}_alias")[rows], sheet.own("facts", fact)[rows] = NOTHING, numbers
     sheet.say(f"{what}_ref", rows, (names[number] for number in numbers.tolist()))
 
 
@@ -68,7 +69,7 @@ def _other_publisher(sheet: Sheet) -> None:
     own = np.searchsorted(publishers, sheet.table.facts["publisher"][rows])
     step = 1 + sheet.which("other_publisher", "", rows, len(publishers) - 1)
     others = publishers[(own + step) % len(publishers)]
-    sheet.table.facts["publisher"][rows] = others
+    sheet.own("facts", "publisher")[rows] = others
     _refer(sheet, "publisher", rows, others * SLOTS)
 
 
@@ -84,15 +85,14 @@ def _unknown(sheet: Sheet) -> None:
         return
     for column, rows in sheet.spread("unknown_reference", dict.fromkeys(names)):
         if column == "transaction_id":
-            sheet.table.facts["parent"][rows] = NOTHING
+            sheet.own("facts", "parent")[rows] = NOTHING
             sheet.say(column, rows, (f"{text}X" for text in sheet.table.text[column][rows]))
             continue
         what = column.removesuffix("_ref")
         for fact in (what, f"{what}_alias", "game_title" if what == "game" else "publisher_name"):
-            facts[fact][rows] = NOTHING
-        start = f"{_ID[what]}-{sheet.world.seed:04d}-"
-        numbers = sheet.which("unknown_reference", "number", rows, 10**7)
-        sheet.say(column, rows, (f"{start}{number:07d}X" for number in numbers.tolist()))
+            sheet.own("facts", fact)[rows] = NOTHING
+        numbers = sheet.which("unknown_reference", "number", rows, 10**5)
+        sheet.say(column, rows, (f"{text}X" for text in _ids(sheet, what, numbers)))
 
 
 # --- amounts ---------------------------------------------------------------------------------------------------------
@@ -136,18 +136,14 @@ def _large_refunds(sheet: Sheet) -> None:
 # --- rows with other values ------------------------------------------------------------------------------------------
 
 
-def _other_values(sheet: Sheet) -> None:
-    """Put rows before others of the same key, with other values, that were right at the time."""
+def earlier_rows(sheet: Sheet) -> tuple[Sheet, Numbers]:
+    """Return rows of the keys of others, with values that were right at the time, and where the others stand."""
     rows = sheet.chosen("same_key_other_values")
-    if not len(rows):
-        return
-    draws = sheet.which("same_key_other_values", "", rows)
-    places = rows - draws % _FARTHEST
     table = sheet.table.take(rows)
     table.numbers = table.numbers + EARLIER
     earlier = Sheet(table, sheet.profile, sheet.world, sheet.met)
-    every, facts = np.arange(len(rows)), earlier.table.facts
-    less = 1 + draws // _FARTHEST % 400
+    every, facts = np.arange(len(rows)), table.facts
+    less = 1 + sheet.which("same_key_other_values", "", rows, 400)
     match table.dataset:
         case "publisher" | "customer":
             codes = sorted(COUNTRIES)
@@ -166,4 +162,4 @@ def _other_values(sheet: Sheet) -> None:
             earlier.say_time("added_at", every, facts["at"] - less)
         case "play_session":
             earlier.say_time("started_at", every, facts["at"] - less)
-    sheet.add(earlier.table, np.maximum(places, 0), after=False)
+    return earlier, rows

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from marketplace.mockdata.draws import Numbers
 from marketplace.mockdata.forms import day, decimal, timestamp
 from marketplace.mockdata.profile import Profile
-from marketplace.mockdata.table import DATASETS, Column, Table, Texts
+from marketplace.mockdata.table import DATASETS, Column, Table
+from marketplace.mockdata.world import World
 
 Mask = NDArray[np.bool_]
 
@@ -24,31 +26,6 @@ NOTHING = -1
 _ANY = 2**31
 
 
-class World(Protocol):
-    """What defects must know of the world."""
-
-    @property
-    def seed(self) -> int:
-        """The seed, part of every id."""
-
-    @property
-    def titles(self) -> Sequence[str]:
-        """The titles by number."""
-
-    @property
-    def publisher_names(self) -> Sequence[str]:
-        """The publishers' names by entity."""
-
-    def title_of(self, entities: Numbers, profile: Profile) -> Numbers:
-        """Return the number of each game's title."""
-
-    def game_slots(self, entities: Numbers, profile: Profile) -> Numbers:
-        """Return how many ids each game has."""
-
-    def publisher_slots(self, entities: Numbers, profile: Profile) -> Numbers:
-        """Return how many ids each publisher has."""
-
-
 class Met(Protocol):
     """Whom the interval's rows name."""
 
@@ -58,23 +35,29 @@ class Met(Protocol):
 
 
 class Sheet:
-    """A copy of a table, and of each of its values whether it was changed: no value is changed twice."""
+    """A table, and of each of its values whether it was changed: no value is changed twice.
+
+    The arrays of the table that it is made of stay as they are: one that is to be changed is copied by `own`.
+    """
 
     def __init__(self, table: Table, profile: Profile, world: World, met: Met) -> None:
-        self.table = table.take(np.arange(len(table)))
+        self.table = copy.copy(table)
+        self.table.text, self.table.truth, self.table.facts = dict(table.text), dict(table.truth), dict(table.facts)
+        for name in ("column", "reason", "issues", "width", "blank"):
+            setattr(self.table, name, getattr(table, name).copy())
         self.profile, self.world, self.met = profile, world, met
         self.columns: Mapping[str, Column] = {column.name: column for column in DATASETS[table.dataset]}
-        self._start()
+        self.sound = np.ones(len(table), dtype=bool)  # rows that nothing rejects yet
+        self._free = {name: np.ones(len(table), dtype=bool) for name in self.columns}
+        self._own: set[tuple[str, str]] = set()
 
-    def _start(self) -> None:
-        self._free = {name: np.ones(len(self.table), dtype=bool) for name in self.columns}
-        self.sound = np.ones(len(self.table), dtype=bool)  # rows that nothing rejects yet
-
-    def add(self, rows: Table, places: Numbers, *, after: bool) -> None:
-        """Put rows before, or after, those that stand at `places`; all rows count as unchanged from now on."""
-        at = np.concatenate([np.arange(len(self.table)) * 2 + (0 if after else 1), places * 2 + (1 if after else 0)])
-        self.table = joined([self.table, rows]).take(np.argsort(at, kind="stable"))
-        self._start()
+    def own(self, values: Literal["text", "truth", "facts"], name: str) -> NDArray[Any]:
+        """Return an array of the table that may be written."""
+        arrays = getattr(self.table, values)
+        if (values, name) not in self._own:
+            arrays[name] = arrays[name].copy()
+            self._own.add((values, name))
+        return arrays[name]
 
     def on(self, dial: str) -> bool:
         """Return whether a dial is not at 0."""
@@ -101,24 +84,24 @@ class Sheet:
 
     def write(self, column: str, rows: Numbers, texts: Iterable[str]) -> None:
         """Change what the file says in a column."""
-        self.table.text[column][rows] = np.array(list(texts), dtype=object)
+        self.own("text", column)[rows] = np.array(list(texts), dtype=object)
         self._free[column][rows] = False
 
     def say(self, column: str, rows: Numbers, texts: Iterable[str]) -> None:
         """Change what is true in a column, and what the file says, both in the clean form."""
         said = np.array(list(texts), dtype=object)
-        self.table.text[column][rows] = said
+        self.own("text", column)[rows] = said
         if column in self.table.truth:
-            self.table.truth[column][rows] = said
+            self.own("truth", column)[rows] = said
 
     def say_amount(self, column: str, rows: Numbers, hundredths: Numbers) -> None:
         """Change an amount, its fact too."""
-        self.table.facts[AMOUNTS[column]][rows] = hundredths
+        self.own("facts", AMOUNTS[column])[rows] = hundredths
         self.say(column, rows, map(decimal, hundredths.tolist()))
 
     def say_time(self, column: str, rows: Numbers, seconds: Numbers) -> None:
         """Change a moment, its fact too."""
-        self.table.facts["at"][rows] = seconds
+        self.own("facts", "at")[rows] = seconds
         self.say(column, rows, map(timestamp, seconds.tolist()))
 
     def reject(self, rows: Numbers, column: str, reason: str) -> None:
@@ -136,17 +119,17 @@ class Sheet:
 
     def nothing(self, column: str, rows: Numbers) -> None:
         """Note that NULL must stand in the store."""
-        self.table.truth[column][rows] = ""
+        self.own("truth", column)[rows] = ""
         fact = TIMES.get(self.columns[column].kind)
         if fact in self.table.facts:
-            self.table.facts[fact][rows] = NOTHING
+            self.own("facts", fact)[rows] = NOTHING
 
     def mean(self, column: str, rows: Numbers, values: Numbers) -> None:
         """Note that another day, or moment, must stand in the store than the clean one."""
         is_date = self.columns[column].kind == "date"
-        self.table.facts["release_day" if is_date else "at"][rows] = values
+        self.own("facts", "release_day" if is_date else "at")[rows] = values
         texts = [day(value).isoformat() if is_date else timestamp(value) for value in values.tolist()]
-        self.table.truth[column][rows] = np.array(texts, dtype=object)
+        self.own("truth", column)[rows] = np.array(texts, dtype=object)
 
     def dated(self, *kinds: str) -> dict[str, Mask | None]:
         """Return the columns of dates or times, with the rows that have one."""
@@ -228,30 +211,10 @@ class Sheet:
         rows, made = rows[fit], [text for text in texts if text is not None]
         self.write(column, rows, made)
         if stands and column in self.table.truth:
-            self.table.truth[column][rows] = np.array(made, dtype=object)
+            self.own("truth", column)[rows] = np.array(made, dtype=object)
         if issue:
             self.table.note(rows, issue, column)
 
     def of_kind(self, *kinds: str) -> list[str]:
         """Return the columns of these kinds."""
         return [name for name, column in self.columns.items() if column.kind in kinds]
-
-
-def joined(tables: Sequence[Table]) -> Table:
-    """Return the rows of several tables of one dataset, one table after the other."""
-    first = tables[0]
-
-    def column(of: Callable[[Table], Mapping[str, Texts]]) -> dict[str, Texts]:
-        return {name: np.concatenate([of(table)[name] for table in tables]) for name in of(first)}
-
-    table = Table(
-        first.dataset,
-        first.draws,
-        np.concatenate([table.numbers for table in tables]),
-        column(lambda table: table.text),
-        column(lambda table: table.truth),
-        {name: np.concatenate([table.facts[name] for table in tables]) for name in first.facts},
-    )
-    for name in ("column", "reason", "issues", "width", "blank"):
-        setattr(table, name, np.concatenate([getattr(table, name) for table in tables]))
-    return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -89,6 +90,8 @@ DATASETS: dict[str, tuple[Column, ...]] = {
 class Table:
     """Rows, column by column. All arrays have one length; a row is a position in them.
 
+    The text and the truth of a column may be one array.
+
     text    by column of the export: what the file is to hold. Clean when the table is made; defects change it.
     truth   by column of the export: what must stand in the store ('' is NULL), whatever the text says. A reference is
             true by what it names, so `game_ref` and `publisher_ref` have no truth here but facts.
@@ -130,14 +133,26 @@ class Table:
 
     def take(self, rows: Numbers) -> Table:
         """Return a table of its own of the rows at these positions, in this order; a row may be there twice."""
-        table = Table(
-            self.dataset,
-            self.draws,
-            self.numbers[rows],
-            {name: texts[rows] for name, texts in self.text.items()},
-            {name: texts[rows] for name, texts in self.truth.items()},
-            {name: facts[rows] for name, facts in self.facts.items()},
-        )
+        table = copy.copy(self)
+        table.numbers = self.numbers[rows]
+        table.text = {name: texts[rows] for name, texts in self.text.items()}
+        table.truth = {
+            name: table.text[name] if texts is self.text[name] else texts[rows] for name, texts in self.truth.items()
+        }
+        table.facts = {name: facts[rows] for name, facts in self.facts.items()}
         table.column, table.reason, table.issues = self.column[rows], self.reason[rows], self.issues[rows]
         table.width, table.blank = self.width[rows], self.blank[rows]
         return table
+
+    def put(self, rows: Numbers, other: Table) -> None:
+        """Put the rows of another table of the dataset in the place of those at these positions."""
+        for name, texts in other.text.items():
+            if self.text[name] is self.truth.get(name) and texts is not other.truth[name]:
+                self.text[name] = self.text[name].copy()
+            self.text[name][rows] = texts
+        for name, texts in other.truth.items():
+            self.truth[name][rows] = texts
+        for name, facts in other.facts.items():
+            self.facts[name][rows] = facts
+        for name in ("numbers", "column", "reason", "issues", "width", "blank"):
+            getattr(self, name)[rows] = getattr(other, name)
