@@ -188,8 +188,15 @@ def companies(draws: Draws, seats: list[str], suffixes: list[tuple[str, ...]]) -
     return names
 
 
-# Locales for which Faker has no names of its own (it falls back to American ones), and whose names they take.
-_BORROWED = {"ar_AE": "ar_SA", "ar_EG": "ar_SA", "it_CH": "it_IT", "fil_PH": "es_ES", "en_PH": "es_ES"}
+# Locales that Faker does not have, or for which it falls back to American names, and whose names they take.
+_BORROWED = {
+    "nb_NO": "no_NO",
+    "ar_AE": "ar_SA",
+    "ar_EG": "ar_SA",
+    "it_CH": "it_IT",
+    "fil_PH": "es_ES",
+    "en_PH": "es_ES",
+}
 _FAMILY_FIRST = {"hu_HU": " ", "ja_JP": " ", "ko_KR": "", "vi_VN": " ", "zh_CN": "", "zh_TW": ""}
 _POOL = 128
 

@@ -100,7 +100,7 @@ class World:
 
     def _make_publishers(self) -> None:
         countries = places.countries()
-        entities = np.arange(_FIRST_PUBLISHERS + -(-_GAMES // _GAMES_A_PUBLISHER))
+        entities = np.arange(_FIRST_PUBLISHERS + (_GAMES - 1) // _GAMES_A_PUBLISHER)
         seats = self._draws.stream("seat").pick(entities, Weights([country.seats for country in countries]))
         chosen = [countries[seat] for seat in seats.tolist()]
         self.publisher_names = pooled(
