@@ -547,7 +547,7 @@ _CURRENCIES, _REGIONS, _PLATFORMS = (
     pooled(list(names)) for names in (places.CURRENCIES, places.REGIONS, places.PLATFORMS)
 )
 _LINE_NUMBERS = pooled([str(number + 1) for number in range(_MOST_LINES)])
-_WHOLES = pooled([str(number) for number in range(100_000)])
+_WHOLES = pooled([str(number) for number in range(30_000)])
 _TAILS = pooled([f"{number:03d}" for number in range(1000)])
 _DEGREES = pooled([f"{sign}{number}" for sign in ("", "-") for number in range(181)])
 _BEHIND = pooled([f".{number:05d}".rstrip("0").rstrip(".") for number in range(_DEGREE)])

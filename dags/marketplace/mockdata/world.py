@@ -48,7 +48,7 @@ _WEEKLY_DISCOUNTS = Weights([940, 10, 14, 12, 10, 6, 6, 2, 0])
 # How much more a game is wanted in the days after its release: from each of these ages on, in hundredths.
 _AGES = np.array([0, 3, 10, 30, 90, 365, 1100, 2500])
 _FRESHNESS = np.array([900, 600, 400, 260, 170, 110, 70, 45])
-# Wishes for what is not out yet rise as the day draws near.
+# So many days ahead a game is announced; wishes for it rise as the day draws near.
 _ANNOUNCED = 300
 
 # Sign-ups begin with this day; what happens on the marketplace is known from _OPENING on.
@@ -182,8 +182,7 @@ class World:
         wanted = self.popularity * _FRESHNESS[np.searchsorted(_AGES, ages.clip(0), side="right") - 1]
         sold = wanted * (200 - _LEFT[discounts]) // 10_000
         sold[released:] = 0
-        wished = wanted // 100
-        wished[ages < -_ANNOUNCED] = 0
+        wished = wanted * (ages + _ANNOUNCED).clip(0, _ANNOUNCED) // (100 * _ANNOUNCED)
         reductions = np.searchsorted(_REDUCTION_AGES, ages, side="right")
         points = np.maximum(self._points - reductions, 0)
         return Day(
