@@ -41,6 +41,7 @@ ELSEWHERE = {
     "empty_file", "header_only", "not_csv", "gzip", "utf_16", "latin_1", "wrong_delimiter", "lone_cr",
     "odd_key", "same_name_new_content", "missing_column", "extra_column", "duplicated_column",
     "latitude_95", "coordinate_letters", "swapped_coordinates", "null_island", "huge_field",
+    "not_boolean", "boolean_form",
 }  # fmt: skip
 
 
