@@ -28,9 +28,10 @@ def choose_dataset(path: Path, dataset: str = "") -> str:
     contracts = load_contracts()
     if dataset and dataset not in contracts:
         raise LocalError(f"There is no dataset {dataset}: the datasets are {', '.join(contracts)}.")
-    header = read_header(path)
     if dataset:
+        require_readable(path)
         return dataset
+    header = read_header(path)
     if path.stat().st_size == 0:
         raise LocalError(f"{path} is empty: it has no header that tells its dataset.")
     try:
@@ -43,15 +44,23 @@ def choose_dataset(path: Path, dataset: str = "") -> str:
         ) from None
 
 
-def read_header(path: Path) -> list[str]:
-    """Return the first line's fields; raise LocalError when the file cannot be read."""
+def require_readable(path: Path) -> None:
+    """Raise LocalError when the file cannot be read. What is in it is the ingestion's to judge."""
     try:
         if not path.is_file():
             raise LocalError(f"{path} is not a file.")
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            return next(csv.reader(file), [])
+        with path.open("rb"):
+            pass
     except OSError as error:
         raise LocalError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def read_header(path: Path) -> list[str]:
+    """Return the first line's fields; raise LocalError when the file cannot be read."""
+    require_readable(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            return next(csv.reader(file), [])
     except csv.Error as error:
         raise LocalError(f"{path} is not a CSV file: {error}.") from None
 

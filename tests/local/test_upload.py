@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_named_dataset_goes_before_the_header(tmp_path: Path):
     assert upload.choose_dataset(written(tmp_path / "odd.csv", "a;b\n"), "game") == "game"
 
 
+def test_what_is_no_csv_goes_up_under_the_dataset_that_is_named(tmp_path: Path):
+    path = tmp_path / "odd.csv"
+    path.write_bytes(b'\x1f\x8b,"' + b"x" * 200_000)  # a quote that opens a field longer than the csv module takes
+    assert upload.choose_dataset(path, "game") == "game"
+    with pytest.raises(LocalError, match=r"odd\.csv is not a CSV file"):
+        upload.choose_dataset(path)
+
+
 def test_a_dataset_that_does_not_exist_is_refused(tmp_path: Path):
     with pytest.raises(LocalError, match="There is no dataset gmae: the datasets are game, publisher"):
         upload.choose_dataset(written(tmp_path / "odd.csv", PUBLISHERS), "gmae")
@@ -64,10 +73,14 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(
 ):
     path = written(tmp_path / "closed.csv", PUBLISHERS)
 
-    def refuse(*_arguments: object, **_options: object) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")
+    opened = Path.open
 
-    monkeypatch.setattr(upload.csv, "reader", refuse)  # root may read a file of any mode
+    def refuse(self: Path, *arguments: Any, **options: Any) -> Any:  # root may read a file of any mode
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(LocalError, match=r"closed\.csv cannot be read: Permission denied"):
         upload.choose_dataset(path, dataset)
 
