@@ -33,11 +33,11 @@ HERE = [dial for dial, what in DIALS.items() if what.level not in ("file", "head
 
 
 @cache
-def activity(rows: int = 500) -> Activity:
+def activity(rows: int = 300) -> Activity:
     return Activity(World.of(SEED), INTERVAL, rows)
 
 
-def tables(profile: Profile, rows: int = 500) -> Iterator[Table]:
+def tables(profile: Profile, rows: int = 300) -> Iterator[Table]:
     """Return the clean tables of an interval."""
     world, met = World.of(SEED), activity(rows)
     yield world.publisher_table(met.publishers, profile)
@@ -46,7 +46,7 @@ def tables(profile: Profile, rows: int = 500) -> Iterator[Table]:
         yield from part
 
 
-def messed(table: Table, profile: Profile, rows: int = 500) -> Table:
+def messed(table: Table, profile: Profile, rows: int = 300) -> Table:
     return mess(table, profile, World.of(SEED), activity(rows))
 
 
@@ -76,7 +76,7 @@ def test_a_dial_at_one_does_something_and_all_that_is_noted_of_it_is_so(dial: st
     profile = only(**{dial: 1.0})
     changed = {}
     for clean in tables(profile):
-        some = clean.take(np.arange(min(len(clean), 4 if dial == "huge_field" else 250)))
+        some = clean.take(np.arange(min(len(clean), 4 if dial == "huge_field" else 100)))
         table = messed(some, profile)
         assert disagreements(table, World.of(SEED)) == []
         changed[table.dataset] = changes(some, table)

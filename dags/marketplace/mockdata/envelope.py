@@ -221,7 +221,8 @@ class Envelope:
         names = [name for name in self._columns if name]
         objects = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False).encode() for row in rows]
         if self._instead == "pdf":
-            return (_PDF_START if first else b"") + b"\n".join(objects) + (_PDF_END if last else b"")
+            body = b"".join(each + b"\n" for each in objects)
+            return (_PDF_START if first else b"") + body + (_PDF_END if last else b"")
         body = b"".join(b"\n" + each + b"," for each in objects)
         return (b"[" if first else b"") + body + (b"\n{}]\n" if last else b"")
 

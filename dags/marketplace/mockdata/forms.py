@@ -19,7 +19,7 @@ MISSING = ("", "NULL", "nan", "N/A", "-", "null", "  ", "None", "n/a", "NaN")
 # White space and invisible characters, before and after a value.
 PADDING = (
     (" ", ""), ("", " "), ("  ", "\t"), ("\xa0", "\xa0"), ("\u200b", ""), ("", "\ufeff"), ("\u2060", "\u200b"),
-    (" \u200b", " "), ("\u3000", "  "), ("\t", ""), ("", "\n"),
+    (" \u200b", " "), ("\ufeff \u200b", "\u2060\xa0\u200b"), ("\u3000", "  "), ("\t", ""), ("", "\n"),
 )  # fmt: skip
 LEGAL_SUFFIXES = (
     " Corp", ", Inc.", " Co., Ltd.", " GmbH", " S.A.", " Ltd", " K.K.", " A/S", " GmbH & Co. KG", ", LLC", " Limited",

@@ -45,10 +45,10 @@ def load(name: str) -> Profile:
     if name not in names():
         raise ProfileError(f"There is no profile {name!r}; there are {', '.join(names())} (include/mockdata/).")
     path = settings.include_dir() / "mockdata" / f"{name}.yaml"
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    if not isinstance(content, dict) or set(content) - {"dials"}:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or set(content) != {"dials"}:
         raise ProfileError(f"{path.name}: it must have the one key `dials`, a mapping of dial to rate.")
-    return Profile(name, _checked(path.name, content.get("dials") or {}))
+    return Profile(name, _checked(path.name, content["dials"]))
 
 
 def _checked(where: str, dials: Any) -> dict[str, float]:
