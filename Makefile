@@ -68,8 +68,9 @@ lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-comm
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
-docs: bootstrap ## write docs/data-sources.md from the contracts, docs/erd.md from the running platform's store
+docs: bootstrap ## write docs/data-sources.md, the plots of the mock data, and docs/erd.md from the running platform
 	@PYTHONPATH=dags $(PYTHON) scripts/data_sources.py
+	@PYTHONPATH=dags $(PYTHON) scripts/mock_data_plots.py
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 

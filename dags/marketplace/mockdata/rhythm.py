@@ -6,6 +6,7 @@ winter time.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,21 +44,37 @@ class Slots(NamedTuple):
     seconds: Numbers
     level: Numbers  # how much goes on, where AVERAGE is average
     office: Numbers  # the same for what offices do, in UTC
-    cities: Numbers  # running sums of what goes on in each city, (slots, cities)
+    of_week: Numbers  # which of the week's slots it is, as in Week
+
+
+class Week(NamedTuple):
+    """Any week's quarters of an hour, from Thursday 00:00 UTC on, as 1 January 1970 was."""
+
+    level: Numbers  # how much goes on, where 10,000 is the mean
+    totals: Numbers  # what goes on in all cities, in another unit
+    befores: Numbers  # the same of all slots before
+    sums: Numbers  # running sums of what goes on in each city, slot by slot, flat
+
+
+@cache
+def week() -> Week:
+    """Return what goes on in which city in each quarter of an hour of the week: zones are whole quarters from UTC."""
+    cities = places.cities()
+    local = (np.arange(7 * _DAY // _SLOT) * _SLOT)[:, None] + cities.offset[None, :]
+    goings_on = cities.weight * _hourly(local % _DAY) * _WEEKDAYS[(local // _DAY + 3) % 7]
+    level = goings_on.sum(axis=1) // int(cities.weight.sum())
+    totals = (goings_on // 100).sum(axis=1)
+    return Week(level, totals, np.cumsum(totals) - totals, np.cumsum(goings_on // 100))
 
 
 def slots(seed: int, interval: Interval) -> Slots:
     """Return the quarters of an hour of an interval."""
     begin, end = interval.first_second, interval.first_second + interval.minutes * 60
     firsts = np.arange(begin // _SLOT, -(-end // _SLOT)) * _SLOT
-    cities = places.cities()
-    local = firsts[:, None] + cities.offset[None, :]
-    weekdays = (local // _DAY + 3) % 7
-    goings_on = cities.weight * _hourly(local % _DAY) * _WEEKDAYS[weekdays]
+    of_week = firsts // _SLOT % (7 * _DAY // _SLOT)
     noise = 85 + Draws(seed, "noise").below(firsts // _SLOT, 31)
     days = firsts // _DAY
-    level = goings_on.sum(axis=1) // int(cities.weight.sum())
-    level = level * noise // 100 * season(days) // 100 * event_level(days) // 100
+    level = week().level[of_week] * noise // 100 * season(days) // 100 * event_level(days) // 100
     hours = firsts % _DAY // 3600
     at_work = ((days + 3) % 7 < 5) & (hours >= 6) & (hours < 18)
     return Slots(
@@ -65,7 +82,7 @@ def slots(seed: int, interval: Interval) -> Slots:
         seconds=np.minimum(firsts + _SLOT, end) - np.maximum(firsts, begin),
         level=level,
         office=np.where(at_work, AVERAGE * 168 // 60, 0),
-        cities=np.cumsum(goings_on // 100, axis=1),
+        of_week=of_week,
     )
 
 
@@ -137,9 +154,6 @@ class Schedule:
 
     def city(self, numbers: Numbers, slot: Numbers) -> Numbers:
         """Return for each of `numbers` the city where it takes place, by what goes on there at that time."""
-        first = int(slot.min()) if len(slot) else 0
-        sums = self._slots.cities[first : int(slot.max()) + 1 if len(slot) else 0]
-        before = np.cumsum(sums[:, -1]) - sums[:, -1]
-        flat = (sums + before[:, None]).ravel()
-        picked = before[slot - first] + self._draws.stream("city").below(numbers, sums[slot - first, -1])
-        return np.searchsorted(flat, picked, side="right") % sums.shape[1]
+        of_week = self._slots.of_week[slot]
+        picked = week().befores[of_week] + self._draws.stream("city").below(numbers, week().totals[of_week])
+        return np.searchsorted(week().sums, picked, side="right") % len(places.cities().name)
