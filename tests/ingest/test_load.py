@@ -123,6 +123,19 @@ def test_titles_with_different_dates_are_different_games(ingestion: Any) -> None
     ]
 
 
+def test_a_game_without_date_is_flagged_in_each_file_that_reports_it(ingestion: Any) -> None:
+    rows = ("G-1,Echo,2001-02-03,", "G-3,Echo,2015-01-02,", "G-4,Echo,,")
+    ingestion.put("game", *rows)
+    ingestion.run()
+    ingestion.put("game", *rows, name="b.csv")
+    (result,) = ingestion.run()
+    assert account(result) == {"read": 3, "accepted": 3, "unchanged": 3, "issues": 2}
+    assert problems(ingestion, "issue") == 2 * [
+        (4, "release_date", "ambiguous_title"),
+        (4, "release_date", "missing_date"),
+    ]
+
+
 def test_lines_are_held_until_what_they_name_has_come(ingestion: Any) -> None:
     put_catalogue(ingestion)
     ingestion.put(

@@ -23,7 +23,8 @@ where s.load_line = p.load_line and s.outcome is null;
 
 create temp table affected on commit drop as
 select s.title_key from {stage} as s
-where s.outcome in ('inserted', 'updated')
+-- A row without a date that changes nothing is looked at for the issue that it may be.
+where s.outcome in ('inserted', 'updated') or (s.outcome = 'unchanged' and s.release_date is null)
 union
 select a.title_key from store.game_alias as a
 inner join {stage} as s on a.alias_id = s.game_id
