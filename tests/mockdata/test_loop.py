@@ -1,0 +1,136 @@
+"""The loop closes: what the truth files say must stand in the store stands there, and nothing else, row by row."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from marketplace.mockdata import profile, truth
+from marketplace.mockdata.dials import DIALS
+from marketplace.mockdata.generate import Order
+from marketplace.mockdata.interval import Interval
+from marketplace.mockdata.profile import Profile
+from tests.mockdata.expected import ACROSS, Reckoning
+from tests.mockdata.loop import Loop, Made, made
+
+QUICK, FULL = 25, 200
+
+# The rates of a dial: off, rare, heavy; and how often each is drawn. There are few files in a pair, and most of what
+# can befall one sets it aside; and a huge field has a million characters.
+RATES = {"file": (0, 0.05, 0.2), "header": (0, 0.05, 0.2), "huge_field": (0, 0.003, 0.01)}
+OTHER_RATES = (0, 0.03, 0.35)
+DRAWN = {"file": (90, 7, 3), "header": (80, 13, 7)}
+OTHERS_DRAWN = (70, 18, 12)
+
+
+class Pair(NamedTuple):
+    """A profile and a seed, and how their files are made and loaded."""
+
+    orders: list[Order]
+    loading: str
+
+
+def pair(number: int) -> Pair:
+    """Return a pair at random, always the same for its number."""
+    chance = random.Random(f"pair {number}")  # noqa: S311 - nobody guards anything with it
+    names = profile.names()
+    if number < len(names):
+        chosen = profile.load(names[number])
+    else:
+        dials = {
+            dial: chance.choices(
+                RATES.get(dial, RATES.get(about.level, OTHER_RATES)), DRAWN.get(about.level, OTHERS_DRAWN)
+            )[0]
+            for dial, about in DIALS.items()
+        }
+        chosen = Profile(f"random-{number}", {dial: float(rate) for dial, rate in dials.items() if rate})
+    start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * chance.randrange(35_000))
+    orders = []
+    for _ in range(chance.randint(1, 3)):
+        length = timedelta(minutes=chance.choice([15, 60, 1440]))
+        orders.append(Order(number * 37 % 10_000, Interval(start, start + length), chance.randint(60, 400), chosen))
+        start += length * chance.randint(1, 3)
+    chance.shuffle(orders)
+    return Pair(orders, chance.choice(["one run", "a run an interval", "a run an interval", "any order"]))
+
+
+def close(store: Any, pair: Pair) -> Loop:
+    """Make, load and reckon the files of a pair."""
+    loop = Loop(store.url("store_writer"), store.url("store_owner"))
+    runs = [loop.put(made(order)) for order in pair.orders]
+    if pair.loading != "a run an interval":
+        runs = [[place for run in runs for place in run]]
+    if pair.loading == "any order":
+        random.Random(len(runs[0])).shuffle(runs[0])  # noqa: S311 - as above
+    for places in runs:
+        loop.load(places)
+    return loop
+
+
+def check(store: Any, number: int) -> None:
+    chosen = pair(number)
+    loop = close(store, chosen)
+    told = loop.differences()
+    if not told and len(chosen.orders) == 1 and chosen.loading != "any order":
+        told = contradictions(loop)
+    if told:
+        first = chosen.orders[0]
+        intervals = ", ".join(f"{order.interval.code} ({order.rows} rows)" for order in chosen.orders)
+        about = f"pair {number}: seed {first.seed}, {chosen.loading}, {intervals}, {first.profile}"
+        pytest.fail("\n".join([about, f"{len(told)} differences, the first of them:", *told[:10]]), pytrace=False)
+
+
+def contradictions(loop: Loop) -> list[str]:
+    """Return where the outcomes, references and issues in the truth files of one interval differ from the reckoning."""
+    last = {file.key: place for place, file in enumerate(loop.files)}
+    return [
+        f"line {record['line']} of {file}: {found}"
+        for place, file in enumerate(loop.files)
+        for record in truth.read(bytes(file.truth))
+        if record["outcome"] not in ("rejected", "header")
+        for found in _contradicted(loop.reckoning, place, file, record, counts=last[file.key] == place)
+    ]
+
+
+def _contradicted(reckoning: Reckoning, place: int, file: Made, record: dict[str, str], *, counts: bool) -> list[str]:
+    origin = (place, int(record["line"]))
+    held = reckoning.held.get(origin)
+    if held or record["outcome"] == "held":
+        why = (held.column, held.reason) if held else None
+        return [] if (record["column"], record["reason"]) == why else [f"held for {why}, by its truth {record}"]
+    found = []
+    flagged = sorted(
+        f"{kind}@{column}"
+        for (*at, kind, column), times in reckoning.issues.items()
+        if tuple(at) == origin and kind in ACROSS
+        for _ in range(times)
+    )
+    if flagged != sorted(issue for issue in record["issues"].split() if issue.partition("@")[0] in ACROSS):
+        found.append(f"flagged {flagged}, by its truth {record}")
+    if counts:
+        standing = {
+            "publisher": lambda: reckoning.publisher_alias[record["publisher_id"]],
+            "game": lambda: reckoning.game_alias[record["game_id"]],
+            "transaction": lambda: reckoning.transaction[record["transaction_id"]],
+            "transaction_detail": lambda: reckoning.line[record["transaction_id"], int(record["line_no"])],
+        }[file.dataset]()
+        stands = standing.origin[1] == origin[1]
+        if stands != (record["outcome"] == "accepted"):
+            found.append(f"line {standing.origin[1]} stands, by its truth {record}")
+        if stands and file.dataset == "transaction_detail" and standing["game_id"] != record["game_ref"]:
+            found.append(f"of game {standing['game_id']}, by its truth {record}")
+    return found
+
+
+@pytest.mark.parametrize("number", range(QUICK))
+def test_the_store_holds_what_the_truth_says(fresh_store: Any, number: int) -> None:
+    check(fresh_store, number)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", range(QUICK, FULL))
+def test_the_store_holds_what_the_truth_says_of_many_more(fresh_store: Any, number: int) -> None:
+    check(fresh_store, number)
