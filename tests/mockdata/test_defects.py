@@ -194,6 +194,9 @@ def test_facts_follow_what_is_true():
     table = messed(part.transaction_detail, profile)
     for column, fact in (("gross_amount", "gross"), ("platform_fee", "fee"), ("net_amount", "net")):
         assert [round(float(text) * 100) for text in table.truth[column]] == table.facts[fact].tolist()
+    assert (table.facts["publisher"] != part.transaction_detail.facts["publisher"]).sum() > len(table) // 3
+    by_id = table.facts["publisher_alias"] >= 0
+    assert (table.facts["publisher_alias"] == table.facts["publisher"] * 4)[by_id].all()
     unknown = {
         "transaction_id": table.facts["parent"] < 0,
         "game_ref": (table.facts["game_alias"] < 0) & (table.facts["game_title"] < 0),
@@ -202,6 +205,21 @@ def test_facts_follow_what_is_true():
     for column, rows in unknown.items():
         assert rows.any()
         assert [text.endswith("X") for text in table.text[column]] == rows.tolist()
+
+
+def test_a_row_with_too_few_fields_has_two_at_least():
+    for clean in tables(only()):
+        width = len(clean.text) + messed(clean, only(too_few_fields=1.0)).width
+        assert set(width.tolist()) <= set(range(2, len(clean.text)))
+
+
+def test_rows_put_into_a_table_whose_text_is_its_truth_leave_the_truth_alone():
+    clean = next(table for table in tables(only()) if table.dataset == "publisher")
+    table, other = clean.take(np.arange(3)), clean.take(np.arange(1))
+    other.text["name"] = np.array(["  Other  "], dtype=object)
+    table.put(np.array([1]), other)
+    assert (table.text["name"][1], table.truth["name"][1]) == ("  Other  ", clean.truth["name"][0])
+    assert table.truth["country"][1] == table.text["country"][1] == clean.truth["country"][0]
 
 
 def test_there_are_other_spellings_for_all_that_the_marketplace_has():

@@ -130,6 +130,18 @@ def test_what_each_of_them_is():
     assert of(missing_column=1.0).splitlines()[1].count(b",") < plain.splitlines()[1].count(b",") + 1
 
 
+def test_values_are_quoted_where_they_must_be():
+    table = copied("game", 0.0).take(np.arange(7))
+    odd = ['"', 'a "b" c', "a, b", "a\nb", "a\r\nb", "a\rb", "a;b\t| c"]
+    table.text["title"] = np.array(odd, dtype=object)
+    table.text["genre"][:] = ""
+    data, lines = written_lines(table)
+    assert [row.values["title"] for row in read("game", data).rows] == [" ".join(text.split()) for text in odd]
+    assert lines == [2, 3, 4, 5, 7, 9, 11]
+    assert data.splitlines()[1].split(b",")[1] == b'""""'
+    assert b",a;b\t| c," in data
+
+
 def test_a_file_with_nothing_but_a_header_has_no_records():
     for dataset, envelope, _table, data, lines in files(Profile("test", {"header_only": 1.0}), count=1):
         assert set(lines) == {-1}

@@ -14,7 +14,7 @@ from marketplace.mockdata.sheet import AMOUNTS, NOTHING, TIMES, Mask, Sheet
 # By a reference, the fact that says whether it is by name.
 _NAMED = {"game_ref": "game_title", "publisher_ref": "publisher_name"}
 _LARGEST_LATITUDE = 90 * 10**5  # of 1e-5 degrees
-_ZEROS = ("0", "0.0", "0.00000", "-0.0")
+_ZEROS = ("0", "0.0", "0.00000")
 
 
 def put(sheet: Sheet) -> None:
@@ -110,16 +110,11 @@ def _of_amount(dial: str, make: Callable[[int, int], str | None], issue: str) ->
 
 
 def _thousands(sheet: Sheet) -> None:
-    for column in sheet.of_kind("amount"):
-        can = np.abs(sheet.table.facts[AMOUNTS[column]]) >= 100_000
-        sheet.rewrite(
-            "thousands_separator", column, AMOUNTS[column], forms.thousands, can=can, issue="reformatted_amount"
-        )
+    _of_amount("thousands_separator", forms.thousands, "reformatted_amount")(sheet)
     if "duration" in sheet.table.facts:
-        can = sheet.table.facts["duration"] >= 1_000
         sheet.rewrite(
-            "thousands_separator", "duration_s", "duration", lambda number, _: f"{number:,}",
-            can=can, issue="reformatted_integer",
+            "thousands_separator", "duration_s", "duration",
+            lambda seconds, _: f"{seconds:,}" if seconds >= 1_000 else None, issue="reformatted_integer",
         )  # fmt: skip
 
 

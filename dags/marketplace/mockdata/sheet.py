@@ -186,17 +186,10 @@ class Sheet:
         )  # fmt: skip
 
     def rewrite(
-        self,
-        dial: str,
-        column: str,
-        fact: str,
-        make: Callable[[int, int], str | None],
-        *,
-        can: Mask | None = None,
-        issue: str = "",
+        self, dial: str, column: str, fact: str, make: Callable[[int, int], str | None], *, issue: str = ""
     ) -> None:
         """Give values another text, made of a fact and a draw; None if that one has no other."""
-        rows = self.chosen(dial, column, can)
+        rows = self.chosen(dial, column)
         if not len(rows):
             return
         values = self.table.facts[fact][rows].tolist()
