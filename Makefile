@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down doctor status logs upload reset test test-full lint hooks docs lock screenshots bootstrap plan deploy destroy
+.PHONY: help demo up down doctor status logs upload generate reset test test-full bench bench-docs lint hooks docs lock screenshots bootstrap plan deploy destroy
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
@@ -44,6 +44,10 @@ logs: bootstrap ## the end of a part's log: make logs PART=airflow-scheduler
 upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv b.csv" [DATASET=game]
 	@$(LOCAL) upload $(if $(DATASET),--dataset="$(DATASET)") -- $(FILES)
 
+generate: bootstrap ## mock data as files, with its truth: make generate [ROWS=100000 PROFILE=normal DAYS=1 SEED=1 UNTIL=… DIALS=…]
+	@PYTHONPATH=dags $(PYTHON) -m local.generate $(if $(ROWS),--rows="$(ROWS)") $(if $(PROFILE),--profile="$(PROFILE)") \
+		$(if $(DAYS),--days="$(DAYS)") $(if $(SEED),--seed="$(SEED)") $(if $(UNTIL),--until="$(UNTIL)") $(if $(DIALS),--dials="$(DIALS)")
+
 reset: bootstrap ## stop the platform and delete its data
 	@$(LOCAL) reset
 
@@ -62,15 +66,22 @@ test: bootstrap ## all tests, by two workers with a platform of their own each, 
 test-full: bootstrap ## the same, and what takes too long to run each time: more random tries, bigger files
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m ""
 
+bench: bootstrap ## how fast a part is, beside others: make bench JOB=mockdata [PEERS=1] (installs what it is compared with)
+	@PYTHONPATH=dags $(PYTHON) -m bench.run $(or $(JOB),mockdata) $(if $(PEERS),--peers)
+
+bench-docs: bootstrap ## write the tables and plots of docs/ from what make bench has measured
+	@PYTHONPATH=dags $(PYTHON) -m bench.page
+
 lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-commit-config.yaml on all files
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(PRE_COMMIT) run --files
 
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
-docs: bootstrap ## write docs/data-sources.md, the plots of the mock data, and docs/erd.md from the running platform
-	@PYTHONPATH=dags $(PYTHON) scripts/data_sources.py
-	@PYTHONPATH=dags $(PYTHON) scripts/mock_data_plots.py
+docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's tables and plots, and docs/erd.md from the running platform
+	@PYTHONPATH=dags $(PYTHON) -m scripts.data_sources
+	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_dials
+	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_plots
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketplace.contracts import Column, Contract, Rule, load_contracts
+from scripts import marked
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "data-sources.md"
 START = "<!-- From the contracts, by scripts/data_sources.py: `make docs`. Do not edit. -->"
-END = "<!-- Until here. -->"
 
 
 def page(current: str) -> str:
     """Return the page `current` with the part between the marks written anew."""
-    before, rest = current.split(START)
-    _, after = rest.split(END)
-    return START.join([before, "\n".join(["\n", *map(section, load_contracts().values()), END])]) + after
+    return marked.replaced(current, START, "\n".join(map(section, load_contracts().values())))
 
 
 def section(contract: Contract) -> str:
