@@ -150,10 +150,9 @@ def draw_map(axes: Any, near: Any, week: dict[str, dict[str, Numbers]]) -> None:
         each.set_ylabel("latitude (degrees north)")
 
 
-def draw(folder: Path, rows: int) -> list[Path]:
-    """Draw all plots into `folder`, each from about `rows` rows, and return their files."""
+def draw(folder: Path, year: dict[str, dict[str, Numbers]], week: dict[str, dict[str, Numbers]]) -> list[Path]:
+    """Draw all plots into `folder` from the facts of a year and of a week, and return their files."""
     pyplot.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
-    year, week = facts(YEAR, 365, rows), facts(WEEK, 7, rows)
     figures = {}
     figures["rhythm"], (upper, lower) = pyplot.subplots(2, 1, figsize=(8, 6), layout="constrained")
     draw_week(upper, week)
@@ -171,5 +170,5 @@ def draw(folder: Path, rows: int) -> list[Path]:
 
 
 if __name__ == "__main__":
-    for file in draw(IMAGES, rows=1_000_000):
+    for file in draw(IMAGES, facts(YEAR, 365, 1_000_000), facts(WEEK, 7, 1_000_000)):
         print(f"Wrote {file.relative_to(IMAGES.parents[1])} ({file.stat().st_size // 1000} kB).")

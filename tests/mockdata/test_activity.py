@@ -236,7 +236,7 @@ def test_a_payout_is_one_publishers(day: dict[str, dict[str, Any]]) -> None:
     assert set(detail["region"][paid].tolist()) == {"GLOBAL"}
 
 
-def test_each_refund_is_of_a_sale_some_days_before_and_none_comes_twice() -> None:
+def test_each_refund_is_of_a_sale_some_days_before() -> None:
     world, rows = World.of(7), 40_000
     quiet = Interval(datetime(2025, 2, 19, 18, 30, tzinfo=UTC), datetime(2025, 2, 19, 18, 45, tzinfo=UTC))
     earlier: dict[tuple[Any, ...], list[int]] = {}
@@ -247,11 +247,23 @@ def test_each_refund_is_of_a_sale_some_days_before_and_none_comes_twice() -> Non
     now = together(Activity(world, quiet, rows).parts())
     refunds = list(lines_of(now, REFUND))
     assert 0.02 < len(refunds) / len(list(lines_of(now, SALE))) < 0.06
-    assert len(set(refunds)) == len(refunds)
     # To the game and the hundredth; soon more often than late.
     after = [earlier[refund][0] for refund in refunds]
     assert set(after) == set(range(1, 15))
     assert sum(days <= 5 for days in after) > len(after) / 2
+
+
+def test_a_sale_is_refunded_once_at_most() -> None:
+    world, rows = World.of(7), 20_000
+    sales = set(lines_of(together(Activity(world, QUARTER, rows).parts()), SALE))
+    refunded = [
+        refund
+        for days in range(1, 16)
+        for refund in lines_of(together(Activity(world, QUARTER.earlier(-days), rows).parts()), REFUND)
+        if refund in sales
+    ]
+    assert len(set(refunded)) == len(refunded)
+    assert 0.02 < len(refunded) / len(sales) < 0.06
 
 
 def lines_of(found: dict[str, dict[str, Any]], kind: int) -> Iterator[tuple[Any, ...]]:

@@ -94,14 +94,14 @@ class Activity:
             raise ValueError(f"There cannot be {rows} rows.")
         self.world, self.interval = world, interval
         self._draws = Draws(world.seed, interval.code, "activity")
-        rows = _without_catalogue(rows)
-        self._sales = _Sales(world, interval, rows)
+        events = _without_catalogue(rows)
+        self._sales = _Sales(world, interval, events)
         slots = self._sales.slots
-        self._payouts = Schedule(slots, slots.office, rows * _PAYOUTS, self._draws.stream("payout"))
-        self._wishes = Schedule(slots, slots.level, rows * _WISHES, self._draws.stream("wish"))
-        self._sessions = Schedule(slots, slots.level, rows * _SESSIONS, self._draws.stream("session"))
-        self._customers = Schedule(slots, slots.level, rows * _CUSTOMERS, self._draws.stream("customer")).count
-        self._refunded = [_Refunds(world, interval, rows, days, classes) for days, classes in _refund_classes() if rows]
+        self._payouts = Schedule(slots, slots.office, events * _PAYOUTS, self._draws.stream("payout"))
+        self._wishes = Schedule(slots, slots.level, events * _WISHES, self._draws.stream("wish"))
+        self._sessions = Schedule(slots, slots.level, events * _SESSIONS, self._draws.stream("session"))
+        self._customers = Schedule(slots, slots.level, events * _CUSTOMERS, self._draws.stream("customer")).count
+        self._refunded = [_Refunds(world, interval, events, days, classes) for days, classes in _refund_classes()]
         transactions = self._sales.count + self._payouts.count + sum(refunds.count for refunds in self._refunded)
         self.part_count = max(1, -(-transactions // TRANSACTIONS_A_PART))
         if self.part_count > interval.first_second // _DAY - FIRST_SIGN_UPS:
@@ -369,11 +369,11 @@ class Activity:
 class _Sales:
     """The sales of an interval, each to be looked up by its number."""
 
-    def __init__(self, world: World, interval: Interval, rows: int) -> None:
+    def __init__(self, world: World, interval: Interval, events: int) -> None:
         self.world, self.interval = world, interval
         self.draws = Draws(world.seed, interval.code, "activity", "sale")
         self.slots = rhythm.slots(world.seed, interval)
-        self._schedule = Schedule(self.slots, self.slots.level, rows * _SALES, self.draws)
+        self._schedule = Schedule(self.slots, self.slots.level, events * _SALES, self.draws)
         self.count = self._schedule.count
 
     def trade(self, numbers: Numbers) -> Trade:
@@ -412,11 +412,11 @@ class _Refunds:
     after two, and so on: so the j-th refund's sale is found by division, and no sale comes back twice.
     """
 
-    def __init__(self, world: World, interval: Interval, rows: int, days: int, classes: range) -> None:
+    def __init__(self, world: World, interval: Interval, events: int, days: int, classes: range) -> None:
         earlier = interval.earlier(days)
         self._interval = interval
         self._days = days
-        self._sales = _Sales(world, earlier, rows)
+        self._sales = _Sales(world, earlier, events)
         shift = Draws(world.seed, earlier.code, "refunds").key % _REFUNDS_OF
         self._firsts = np.sort((np.array(classes) + shift) % _REFUNDS_OF)
         full, rest = divmod(self._sales.count if earlier.start >= OPENING else 0, _REFUNDS_OF)
