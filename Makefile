@@ -18,7 +18,7 @@ help:
 bootstrap:
 	@local/bootstrap.sh
 
-demo: ## everything once, with progress: install, start, load the sample files, show the account
+demo: ## everything once, with progress: install, start, load the sample files and mock data, show the account
 	@started=$$(date +%s) && local/bootstrap.sh && $(LOCAL) demo --started $$started
 
 up: bootstrap ## start the platform on this machine, or heal what is down

@@ -180,9 +180,20 @@ class Api:
         errors = self.request("GET", "/api/v2/importErrors?limit=100")["import_errors"]
         return {error["filename"]: error["stack_trace"] for error in errors}
 
+    def dag(self, dag_id: str) -> dict[str, Any]:
+        """Return one DAG."""
+        return dict(self.request("GET", f"/api/v2/dags/{dag_id}"))
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""
-        self.request("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        self._set_paused(dag_id, False)
+
+    def pause(self, dag_id: str) -> None:
+        """Let the scheduler neither start runs of a DAG nor go on with those that run."""
+        self._set_paused(dag_id, True)
+
+    def _set_paused(self, dag_id: str, paused: bool) -> None:
+        self.request("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
 
     def trigger(self, dag_id: str) -> str:
         """Start a run by hand and return its id."""
@@ -201,6 +212,11 @@ class Api:
         """Return the ids of the tasks that failed in a run."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?state=failed"
         return [task["task_id"] for task in self.request("GET", path)["task_instances"]]
+
+    def result(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """Return what a task of a run has returned."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task_id}"
+        return self.request("GET", f"{path}/xcomEntries/return_value?map_index={map_index}&deserialize=true")["value"]
 
     def run_page(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run in the UI."""

@@ -1,8 +1,9 @@
-"""`make demo`: start the platform, load the sample files, and account for every row."""
+"""`make demo`: start the platform, load the sample files and a quarter hour of mock data, account for every row."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ from local.platform import Platform
 
 SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
+MOCK_DAG = "generate_mock_data"
+SAMPLES_TITLE = "What was loaded of the sample files"
+MOCK_TITLE = "What was loaded of the files that generate_mock_data made"
 LOAD_SECONDS = 180
 SHOWN_REASONS = 5  # of each of rejected, held and issue
 COUNTS = ("read", "accepted", "rejected", "held", "issues")
@@ -105,19 +109,74 @@ def run(platform: Platform, console: Console, clock: Any) -> int:
 
 
 def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> int:
-    """Load the sample files and report; return what `run` does."""
+    """Load the sample files, then mock data, and report; return what `run` does."""
     ledger = Ledger(platform.store_url())
     try:
         since = datetime.now(UTC).isoformat()
-        uploaded = upload_samples(platform, clock.say)
-        files = watch_files(platform, ledger, uploaded, clock.say)
-        wait_until_moved(platform, uploaded)
-        stages.end("load", clock.seconds())
+        samples = upload_samples(platform, clock.say)
+        files = watch_files(platform, ledger, samples, clock.say)
+        stages.end("samples", clock.seconds())
+        mock_runs = make_data(platform, clock.say)
+        mock = put_by(platform, mock_runs)
+        files += watch_files(platform, ledger, mock, clock.say)
+        stages.end("mock data", clock.seconds())
+        wait_until_moved(platform, samples + mock)
         runs = wait_for_runs(platform, since, {file["claimed_by"] for file in files})
-        stages.end("retry of held rows", clock.seconds())
-        return report(platform, ledger, uploaded, runs, stages, console)
+        stages.end("archive and held rows", clock.seconds())
+        return report(platform, ledger, {SAMPLES_TITLE: samples, MOCK_TITLE: mock}, runs, mock_runs, stages, console)
     finally:
         ledger.close()
+
+
+def make_data(platform: Platform, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Have the DAG make mock data once, and pause it again if it was paused; return its runs, once they succeeded."""
+    api = platform.api
+    known = {run["dag_run_id"] for run in api.runs(MOCK_DAG)}
+    dag = api.dag(MOCK_DAG)
+    due_at = dag["next_dagrun_run_after"]
+    due = dag["is_paused"] and due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC)
+    if dag["is_paused"]:
+        api.unpause(MOCK_DAG)
+    try:
+        if not due:  # the scheduler starts a run that is due by itself
+            api.trigger(MOCK_DAG)
+        return wait_for_data(platform, known, say)
+    finally:
+        if dag["is_paused"]:
+            api.pause(MOCK_DAG)
+
+
+def wait_for_data(platform: Platform, known: set[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Wait until at least one run of the DAG that is not `known` has ended, and none goes on; return them."""
+    seen: dict[str, str] = {}
+    deadline = time.monotonic() + LOAD_SECONDS
+    while True:
+        runs = [run for run in platform.api.runs(MOCK_DAG) if run["dag_run_id"] not in known]
+        for run in runs:
+            if seen.get(run["dag_run_id"]) != run["state"]:
+                seen[run["dag_run_id"]] = run["state"]
+                say(f"{run['state']:9} {MOCK_DAG} {run['dag_run_id']}")
+        failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
+        if failed:
+            tasks = ", ".join(platform.api.failed_tasks(MOCK_DAG, failed[0])) or "no task of its own"
+            raise LocalError(f"{MOCK_DAG} failed in {tasks}: {platform.api.run_page(MOCK_DAG, failed[0])}")
+        if runs and all(run["state"] == "success" for run in runs):
+            return runs
+        platform.require_running()
+        if time.monotonic() > deadline:
+            page = platform.api.run_page(MOCK_DAG, runs[0]["dag_run_id"]) if runs else platform.api.url
+            raise LocalError(f"{MOCK_DAG} has not ended after {LOAD_SECONDS} s: {page}")
+        time.sleep(0.3)
+
+
+def put_by(platform: Platform, mock_runs: list[dict[str, Any]]) -> list[upload.Uploaded]:
+    """Return the files that runs of the mock data's DAG have put."""
+    made = [platform.api.result(MOCK_DAG, run["dag_run_id"], "put_files", map_index=0) for run in mock_runs]
+    return [
+        upload.Uploaded(file["key"].split("/")[1], file["key"], file["version_id"])
+        for one in made
+        for file in one["files"]
+    ]
 
 
 def upload_samples(platform: Platform, say: Callable[[str], None]) -> list[upload.Uploaded]:
@@ -231,28 +290,34 @@ def wait_for_runs(platform: Platform, since: str, claimants: set[str]) -> list[d
 def report(
     platform: Platform,
     ledger: Ledger,
-    uploaded: list[upload.Uploaded],
+    uploaded: dict[str, list[upload.Uploaded]],
     runs: list[dict[str, Any]],
+    mock_runs: list[dict[str, Any]],
     stages: Stages,
     console: Console,
 ) -> int:
-    """Print the account of the demo; return 0 when it is complete and nothing failed, else 1."""
-    loads = ledger.rows(LOADS, versions=[put.version_id for put in uploaded], runs=[run["dag_run_id"] for run in runs])
-    files = [load for load in loads if load["kind"] == "file"]
-    ids = [load["load_id"] for load in files]
-    waiting = {row["dataset"]: row["waiting"] for row in ledger.rows(WAITING, loads=ids)}
-    console.print()
-    console.print(by_dataset(files, waiting))
-    console.print(by_reason(ledger.rows(REASONS, loads=ids)))
-    set_aside = [load for load in files if load["status"] == "rejected"]
+    """Print the account of the demo, a table for each title of `uploaded`; return what `run` does."""
+    versions = [put.version_id for puts in uploaded.values() for put in puts]
+    loads = ledger.rows(LOADS, versions=versions, runs=[run["dag_run_id"] for run in runs])
+    files = {load["version_id"]: load for load in loads if load["kind"] == "file"}
+    for title, puts in uploaded.items():
+        of_it = [files[put.version_id] for put in puts]
+        ids = [load["load_id"] for load in of_it]
+        waiting = {row["dataset"]: row["waiting"] for row in ledger.rows(WAITING, loads=ids)}
+        console.print()
+        console.print(by_dataset(title, of_it, waiting))
+        console.print(by_reason(ledger.rows(REASONS, loads=ids)))
+    console.print(f"\nLive changes of rows that {MOCK_DAG} had made before: {live_changes(platform.api, mock_runs)}")
+    set_aside = [load for load in files.values() if load["status"] == "rejected"]
     for load in set_aside:
         console.print(f"Set aside as a whole: {escape(load['object_key'])}: {escape(load['reason'] or '')}")
     changed = sum(load[count] for load in loads for count in CHANGES)
-    console.print(f"\nRows changed in the store: {changed}")
+    console.print(f"\nRows that files changed in the store: {changed}")
 
-    console.print(f"\nAirflow       {platform.api.url}/dags/{DAG}")
-    for run in runs:
-        console.print(f"Run           {platform.api.run_page(DAG, run['dag_run_id'])}")
+    console.print(f"\nAirflow       {platform.api.url}/dags/{DAG}   {platform.api.url}/dags/{MOCK_DAG}")
+    for dag_id, of_dag in ((DAG, runs), (MOCK_DAG, mock_runs)):
+        for run in of_dag:
+            console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
     times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
@@ -265,9 +330,17 @@ def report(
     return 1 if faults else 0
 
 
-def by_dataset(files: list[dict[str, Any]], waiting: dict[str, int]) -> Table:
+def live_changes(api: airflow.Api, mock_runs: list[dict[str, Any]]) -> str:
+    """Return in words what the live changes of the runs were."""
+    counts: Counter[str] = Counter()
+    for run in mock_runs:
+        counts.update(api.result(MOCK_DAG, run["dag_run_id"], "change_store"))
+    return ", ".join(f"{rows} {what.replace('_', ' ')}" for what, rows in counts.items() if rows) or "none, it had none"
+
+
+def by_dataset(title: str, files: list[dict[str, Any]], waiting: dict[str, int]) -> Table:
     """Return the table of counts as the files were loaded, a line a dataset, and how many rows are held by now."""
-    table = Table(title="What was loaded", title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("dataset")
     for heading in ("files", *COUNTS[:4], "still held", COUNTS[4]):
         table.add_column(heading, justify="right")

@@ -9,6 +9,8 @@ from marketplace import settings
 
 # What ingestion really changed is known only when it has run: it announces those tables through this alias.
 INGESTED = AssetAlias("ingested")
+# The same of the live changes of mock data.
+CHANGED = AssetAlias("changed")
 
 
 def landing() -> Asset:

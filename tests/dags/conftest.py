@@ -36,6 +36,7 @@ def dag_bags(landing_queue_url: str) -> list[DagBag]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if "MARKETPLACE_" in name]:
             patch.delenv(name)
+        patch.setenv("MARKETPLACE_ENVIRONMENT", "dev")
         patch.setenv("MARKETPLACE_LANDING_BUCKET", "landing-bucket")
         patch.setenv("MARKETPLACE_LANDING_QUEUE_URL", landing_queue_url)
         return [parse(), parse()]

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+from airflow.sdk import AssetOrTimeSchedule, CronDataIntervalTimetable, CronTriggerTimetable
 
+from marketplace.mockdata import profile
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
 # A new DAG, task or edge is added here as well. Each task with the tasks it waits for.
 EXPECTED_TASKS = {
+    "generate_mock_data": {
+        "choose_intervals": set(),
+        "put_files": {"choose_intervals"},
+        "change_store": {"put_files"},
+    },
     "ingest_files": {
         "claim_files": set(),
         "file.load": {"claim_files"},
@@ -27,10 +36,11 @@ EXPECTED_TASKS = {
 SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
 # Several runs at once, where that is safe, and why.
 MAX_ACTIVE_RUNS = {
+    "generate_mock_data": 4,  # intervals share nothing, and a backfill has many
     "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart
     "migrate": 1,
 }
-TAGS = {"ingest", "operations", "store"}
+TAGS = {"ingest", "mock-data", "operations", "store"}
 OWNERS = {"data-platform"}
 
 every_dag = pytest.mark.parametrize("dag_id", sorted(EXPECTED_TASKS))
@@ -63,6 +73,25 @@ def test_ingest_files_starts_on_a_landed_file_or_every_quarter_hour(dags, landin
     assert arguments["sqs_queue"] == landing_queue_url
     assert arguments["aws_conn_id"] == "aws_default"
     assert arguments["waiter_delay"] == 1, "a landed file waits up to so many seconds before its run starts"
+
+
+def test_mock_data_is_made_for_each_quarter_hour(dags):
+    # Not by a plain cron expression, whose data intervals are empty.
+    assert dags["generate_mock_data"].timetable == CronDataIntervalTimetable("*/15 * * * *", timezone="UTC")
+
+
+@pytest.mark.parametrize(("environment", "paused"), [("local", True), ("dev", False), ("qa", False), ("prod", True)])
+def test_mock_data_begins_paused_where_it_would_mix_with_other_data(monkeypatch, environment, paused):
+    from airflow.dag_processing.dagbag import DagBag
+
+    monkeypatch.setenv("MARKETPLACE_ENVIRONMENT", environment)
+    bag = DagBag(DAGS / "generate_mock_data.py")
+    assert bag.dags["generate_mock_data"].is_paused_upon_creation is paused
+
+
+def test_the_profiles_in_the_form_are_the_files(dags):
+    form = dags["generate_mock_data"].params.get_param("profile").schema
+    assert form["enum"] == profile.names()
 
 
 @every_dag

@@ -2,76 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
 
 from local.platform import Platform
 from marketplace.ingest import load as load_module
 from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
-
-DAGS = Path(__file__).parents[2] / "dags"
-
-
-class Runner:
-    """Runs a DAG by `dag.test()`, and looks at what is left behind."""
-
-    def __init__(self, platform: Platform) -> None:
-        self._url = platform.store_url()
-        self._airflow_url = platform.store_url("airflow", "airflow")
-        self.s3 = boto3.client("s3")
-        self.bucket = platform.state.outputs["LandingBucket"]
-
-    def run(self, dag_id: str, **conf: Any) -> Any:
-        """Run a DAG once without waiting between retries; returns the DAG run."""
-        from airflow.dag_processing.dagbag import DagBag
-
-        # Parsed anew for each run: dag.test() leaves a run's parameters in the DAG object.
-        dag = DagBag(str(DAGS / f"{dag_id}.py")).dags[dag_id]
-        for task in dag.tasks:
-            task.retries = 0
-        return dag.test(run_conf=conf)
-
-    def put(self, dataset: str, name: str, text: str) -> None:
-        """Put a file into the landing bucket."""
-        self.s3.put_object(Bucket=self.bucket, Key=f"landing/{dataset}/{name}", Body=text.encode())
-
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys under a prefix of the landing bucket."""
-        return sorted(o["Key"] for o in self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", []))
-
-    def store(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a query on the store."""
-        with psycopg.connect(self._url) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def metadata(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a query on Airflow's own database."""
-        with psycopg.connect(self._airflow_url) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def states(self, run: Any) -> dict[str, list[str]]:
-        """Return the states of a run's task instances by task."""
-        rows = self.metadata(
-            "select task_id, array_agg(state order by map_index) from task_instance where run_id = %s group by 1",
-            run.run_id,
-        )
-        return dict(rows)
-
-    def announced(self, run: Any) -> list[str]:
-        """Return the names of the assets that a run has announced."""
-        rows = self.metadata(
-            "select a.name from asset_event e join asset a on a.id = e.asset_id where e.source_run_id = %s order by 1",
-            run.run_id,
-        )
-        return [name for (name,) in rows]
+from tests.runner import Runner
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +66,8 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         "store.customer", "store.game", "store.game_alias", "store.game_release", "store.publisher",
         "store.publisher_alias", "store.transaction", "store.transaction_line",
     ]  # fmt: skip
-    accounts = runner.metadata(
-        "select value from xcom where run_id = %s and task_id = 'file.load' order by map_index",
-        run.run_id,
-    )
-    assert [(a["status"], a["account"]["read"]) for (a,) in map(parsed, accounts)] == [("done", 1)] * 4
+    accounts = runner.results(run, "file.load")
+    assert [(a["status"], a["account"]["read"]) for a in accounts] == [("done", 1)] * 4
     names = runner.metadata(
         "select rendered_map_index from task_instance where run_id = %s and task_id = 'file.load' order by map_index",
         run.run_id,
@@ -139,10 +78,6 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         "landing/game/g.csv · done: 1 accepted + 0 rejected + 0 held",
         "landing/publisher/p.csv · done: 1 accepted + 0 rejected + 0 held",
     ]
-
-
-def parsed(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(json.loads(value) if isinstance(value, str) else value for value in row)
 
 
 def test_a_run_that_an_event_doubles_finds_nothing_to_do(runner: Runner) -> None:

@@ -23,7 +23,7 @@ Connect = Callable[[], psycopg.Connection[Any]]
 START = datetime(2026, 1, 5, 14, 15, tzinfo=UTC)
 INTERVAL = Interval(START, START + timedelta(minutes=15))
 SINCE = START - timedelta(hours=1)
-LOCALES = ["de-DE", "en-GB", "en-US", "es-ES", "fr-FR", "ja-JP", "pl-PL", "pt-BR"]
+LOCALES = ["de_DE", "en_GB", "en_US", "es_ES", "fr_FR", "ja_JP", "pl_PL", "pt_BR"]
 SALES = 400
 
 # Of each sale: two lines of 10 and 2.50; of every second one a total that they do not add up to.

@@ -10,7 +10,7 @@ with active as (
 picked as (
     select
         c.customer_id,
-        (array['de-DE', 'en-GB', 'en-US', 'es-ES', 'fr-FR', 'ja-JP', 'pl-PL', 'pt-BR'])[
+        (array['de_DE', 'en_GB', 'en_US', 'es_ES', 'fr_FR', 'ja_JP', 'pl_PL', 'pt_BR'])[
             1 + ('x' || left(md5(c.ref || '/locale'), 7))::bit(3)::int
         ] as locale,
         ('x' || left(md5(c.ref || '/mail'), 7))::bit(1)::int = 1 as marketing_opt_in

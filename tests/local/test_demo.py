@@ -1,0 +1,100 @@
+"""How `make demo` has mock data made: once, and the DAG is paused afterwards as it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local import demo
+from local.errors import LocalError
+
+
+class Airflow:
+    """An API that starts runs as Airflow does: one that is due as soon as the DAG is not paused."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self, *, paused: bool, due_in: timedelta, ends: tuple[str, ...] = ("success",)) -> None:
+        self.paused = paused
+        self.done: list[str] = []
+        self._due_at = datetime.now(UTC) + due_in
+        self._ends = ends
+        self._runs = [{"dag_run_id": "before", "state": "failed"}]
+
+    def dag(self, _dag_id: str) -> dict[str, Any]:
+        return {"is_paused": self.paused, "next_dagrun_run_after": self._due_at.isoformat().replace("+00:00", "Z")}
+
+    def runs(self, _dag_id: str) -> list[dict[str, Any]]:
+        for run in self._runs[1:]:
+            run["state"] = {"queued": "running", "running": self._ends[0]}.get(run["state"], run["state"])
+        return [dict(run) for run in self._runs[::-1]]
+
+    def unpause(self, _dag_id: str) -> None:
+        self.done.append("unpause")
+        self.paused = False
+        if self._due_at <= datetime.now(UTC):
+            self._runs.append({"dag_run_id": "scheduled", "state": "queued"})
+
+    def trigger(self, _dag_id: str) -> None:
+        self.done.append("trigger")
+        self._runs.append({"dag_run_id": "manual", "state": "queued"})
+
+    def pause(self, _dag_id: str) -> None:
+        self.done.append("pause")
+
+    def failed_tasks(self, _dag_id: str, run_id: str) -> list[str]:
+        return [f"put_files of {run_id}"]
+
+    def run_page(self, dag_id: str, run_id: str) -> str:
+        return f"{self.url}/{dag_id}/{run_id}"
+
+
+@pytest.fixture(autouse=True)
+def _prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
+def make(api: Airflow, say: Callable[[str], None] = lambda _text: None) -> list[str]:
+    platform: Any = SimpleNamespace(api=api, require_running=lambda: None)
+    return [run["dag_run_id"] for run in demo.make_data(platform, say)]
+
+
+DUE, NOT_DUE = timedelta(minutes=-5), timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("paused", "due_in", "runs", "done"),
+    [
+        (True, DUE, ["scheduled"], ["unpause", "pause"]),
+        (True, NOT_DUE, ["manual"], ["unpause", "trigger", "pause"]),
+        (False, NOT_DUE, ["manual"], ["trigger"]),
+    ],
+    ids=["paused, a run is due", "paused, none is due", "not paused"],
+)
+def test_one_run_is_made(paused: bool, due_in: timedelta, runs: list[str], done: list[str]) -> None:
+    api = Airflow(paused=paused, due_in=due_in)
+    said: list[str] = []
+    assert (make(api, said.append), api.done) == (runs, done)
+    assert said == [f"{state:9} generate_mock_data {runs[0]}" for state in ("running", "success")]
+
+
+def test_a_run_that_fails_is_named_and_the_dag_is_paused_again() -> None:
+    api = Airflow(paused=True, due_in=NOT_DUE, ends=("failed",))
+    message = "generate_mock_data failed in put_files of manual: http://127.0.0.1:1/generate_mock_data/manual"
+    with pytest.raises(LocalError, match=f"^{message}$"):
+        make(api)
+    assert api.done == ["unpause", "trigger", "pause"]
+
+
+def test_a_run_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "LOAD_SECONDS", -1)
+    api = Airflow(paused=True, due_in=NOT_DUE, ends=("running",))
+    with pytest.raises(
+        LocalError, match=r"^generate_mock_data has not ended after -1 s: http://127.0.0.1:1/gen.*/manual$"
+    ):
+        make(api)
+    assert api.done[-1] == "pause"
