@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.platform import Platform
-from marketplace.mockdata import profile, tasks
+from marketplace.mockdata import live, profile, tasks
 from marketplace.mockdata.generate import Order, generate
 from marketplace.mockdata.interval import Interval
 from tests.ingest.conftest import Ingestion
@@ -135,8 +135,19 @@ def test_a_truth_lies_there_before_its_file(runner: Runner, monkeypatch: pytest.
     ]
 
 
-def test_a_run_again_and_days_of_history_in_any_order_give_the_same_bytes(runner: Runner) -> None:
+def test_a_run_again_and_days_of_history_in_any_order_give_the_same_bytes(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed: list[tuple[Any, ...]] = []
+
+    def change(_connect: Any, *arguments: Any) -> live.Changes:
+        changed.append(arguments)
+        return live.Changes(*[0] * 9)
+
+    monkeypatch.setattr(live, "change", change)
     made = run(runner, days_back=2, rows=20)
+    # Once, and of all that was made.
+    assert changed == [(SEED, INTERVAL, datetime(2026, 1, 3, tzinfo=UTC), tasks.LATE_BY)]
     days = [Interval.of_day(END).earlier(2), Interval.of_day(END).earlier(1)]
     data, truth = expected(*days, rows=20)
     assert objects(runner) == (data, truth)

@@ -26,7 +26,8 @@ SINCE = START - timedelta(hours=1)
 LOCALES = ["de_DE", "en_GB", "en_US", "es_ES", "fr_FR", "ja_JP", "pl_PL", "pt_BR"]
 SALES = 400
 
-# Of each sale: two lines of 10 and 2.50; of every second one a total that they do not add up to.
+# Of each sale: two lines of 10 and 2.50; of every second one a total that they do not add up to. Sales of the seed and
+# of the hour, in its customers' name and in others'; and sales after the hour, of another seed, of nobody's making.
 ROWS = """
 insert into store.publisher (publisher_id, name, name_key) values ('PUB-1', 'One', 'one');
 insert into store.game (game_id, title, title_key) values ('GAM-1', 'One', 'one'), ('GAM-2', 'Two', 'two');
@@ -34,6 +35,7 @@ insert into store.game_release (game_id, platform, publisher_id)
 values ('GAM-1', 'PC', 'PUB-1'), ('GAM-2', 'PC', 'PUB-1');
 insert into store.customer (ref, load_id, load_line)
 select 'CUST-0007' || lpad(n::text, 8, '0'), 1, n from generate_series(1, %(sales)s) as n
+union all select 'CUST-7' || n, 1, n from generate_series(1, 100) as n
 union all values ('CUST-0007', 1, 0), ('CUST-000800000001', 1, 0);
 insert into store.transaction
 (transaction_id, type, occurred_at, currency, reported_total, customer_id, load_id, load_line)
@@ -41,6 +43,10 @@ select 'TXN-0007-20260105T1400-15-' || lpad(n::text, 7, '0'), 'sale', %(start)s 
     12.5 + n %% 2, c.customer_id, 1, n
 from generate_series(1, %(sales)s) as n
 inner join store.customer as c on c.ref = 'CUST-0007' || lpad(n::text, 8, '0')
+union all
+select 'TXN-0007-20260105T1345-15-' || lpad(n::text, 7, '0'), 'sale', %(start)s - interval '30 minutes', 'EUR', 12.5,
+    c.customer_id, 1, n
+from generate_series(1, 100) as n inner join store.customer as c on c.ref = 'CUST-7' || n
 union all
 select 'TXN-0007-20260105T1415-15-' || lpad(n::text, 7, '0'), 'sale', %(start)s, 'EUR', 13.5, c.customer_id, 1, n
 from generate_series(1, 100) as n inner join store.customer as c on c.ref = 'CUST-0007'
@@ -125,7 +131,8 @@ def changed(before: dict[str, list[tuple[Any, ...]]]) -> tuple[dict[str, list[tu
             after["transaction"].append(transaction)
             after["line"] += lines
             continue
-        buyers.add(ref)
+        if ref.startswith("CUST-0007"):
+            buyers.add(ref)
         if is_picked(transaction_id, 0, 9):
             counts["cancelled_transactions"] += 1
             counts["cancelled_lines"] += len(lines)
@@ -188,6 +195,23 @@ def test_another_interval_picks_other_rows_and_takes_nothing_back(
     before = rows(connect, VERSIONS)
     assert set(vars(change(connect)).values()) == {0}
     assert rows(connect, VERSIONS) == before
+
+
+def test_a_cancelled_sale_takes_its_refund_along(connect: Connect) -> None:
+    with connect() as connection:
+        refunded = connection.execute(
+            "insert into store.transaction (transaction_id, type, occurred_at, currency, reported_total, customer_id)"
+            " select transaction_id || '-R', 'refund', occurred_at, currency, -12.5, customer_id from store.transaction"
+            " where starts_with(transaction_id, 'TXN-0007-20260105T1400-15-')"
+        ).rowcount
+    assert refunded == SALES
+    cancelled = change(connect).cancelled_transactions
+    assert cancelled > 0
+    pairs = "select count(*), count(distinct rtrim(transaction_id, '-R')) from store.transaction where {}"
+    ((rows_left, sales_left),) = rows(connect, pairs.format("transaction_id like 'TXN-0007-20260105T1400-15-%'"))
+    assert rows_left == 2 * sales_left
+    ((others, _),) = rows(connect, pairs.format("transaction_id like 'TXN-0007-20260105T1345-15-%' and type = 'sale'"))
+    assert cancelled == 2 * (SALES - sales_left) + 100 - others
 
 
 def test_a_store_without_rows_of_the_seed_is_left_alone(connect: Connect) -> None:
