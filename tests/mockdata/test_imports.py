@@ -10,8 +10,8 @@ import marketplace.mockdata
 PACKAGE = Path(marketplace.mockdata.__file__).parents[1]
 GENERATOR = "marketplace.mockdata"
 INGESTION = ("marketplace.contracts", "marketplace.ingest")
-# What both may use: where the package's files are, access to clouds, queries by name. None of it looks at a value.
-SHARED = {"marketplace", "marketplace.settings", "marketplace.store", "marketplace.aws"}
+# What both may use: where the package's files are, connections, queries by name, assets. None of it looks at a value.
+SHARED = {f"marketplace{name}" for name in ("", ".assets", ".connections", ".settings", ".store")}
 
 
 def modules() -> dict[str, Path]:
