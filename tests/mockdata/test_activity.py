@@ -12,8 +12,8 @@ import pytest
 
 from marketplace.contracts.names import title_key
 from marketplace.mockdata import places
-from marketplace.mockdata.activity import OPENING, PAYOUT, REFUND, SALE, Activity, Part
-from marketplace.mockdata.interval import Interval
+from marketplace.mockdata.activity import PAYOUT, REFUND, SALE, Activity, Part
+from marketplace.mockdata.interval import OPENING, Interval
 from marketplace.mockdata.profile import Profile
 from marketplace.mockdata.table import DATASETS, Table
 from marketplace.mockdata.world import SLOTS, World

@@ -11,7 +11,7 @@ import pytest
 from local.platform import Platform
 from marketplace.mockdata import live, profile, tasks
 from marketplace.mockdata.generate import Order, generate
-from marketplace.mockdata.interval import Interval
+from marketplace.mockdata.interval import OPENING, Interval
 from tests.ingest.conftest import Ingestion
 from tests.runner import Runner
 
@@ -196,17 +196,18 @@ def test_a_run_without_an_interval_takes_the_last_full_quarter(runner: Runner) -
 
 
 @pytest.mark.parametrize(
-    ("conf", "message"),
+    ("at", "conf", "message"),
     [
-        ({"dials": {"paddin": 1}}, "there is no dial 'paddin'; did you mean 'padding'?"),
-        ({"dials": {"padding": 2}}, "dial 'padding' is 2; it must be a number from 0 to 1"),
+        (END, {"dials": {"paddin": 1}}, "there is no dial 'paddin'; did you mean 'padding'?"),
+        (END, {"dials": {"padding": 2}}, "dial 'padding' is 2; it must be a number from 0 to 1"),
+        (OPENING, {"days_back": 1}, "The marketplace opened on 2016-01-01: there is no data for 20151231T0000-1440."),
     ],
-    ids=["no dial", "out of range"],
+    ids=["no dial", "out of range", "too early"],
 )
-def test_a_dial_that_is_wrong_fails_the_run_and_puts_nothing(
-    runner: Runner, conf: dict[str, Any], message: str, caplog: pytest.LogCaptureFixture
+def test_what_cannot_be_made_fails_the_run_and_puts_nothing(
+    runner: Runner, at: datetime, conf: dict[str, Any], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = runner.run(DAG, logical_date=END, seed=SEED, **conf)
+    made = runner.run(DAG, logical_date=at, seed=SEED, **conf)
     assert made.state == "failed"
     assert runner.states(made)["choose_intervals"] == ["failed"]
     assert objects(runner) == ([], [])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from marketplace.mockdata import places, rhythm
 from marketplace.mockdata.draws import Draws, Numbers, Weights
-from marketplace.mockdata.interval import Interval
+from marketplace.mockdata.interval import OPENING, Interval
 from marketplace.mockdata.rhythm import Schedule
 from marketplace.mockdata.table import Table, Texts
 from marketplace.mockdata.words import pooled
@@ -32,7 +31,6 @@ from marketplace.mockdata.world import (
     moment_texts,
 )
 
-OPENING = datetime(2016, 1, 1, tzinfo=UTC)
 TRANSACTIONS_A_PART = 50_000
 SALE, REFUND, PAYOUT = 0, 1, 2
 

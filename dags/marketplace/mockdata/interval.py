@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+# The marketplace opened then: from before it, nothing is known.
+OPENING = datetime(2016, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Interval:

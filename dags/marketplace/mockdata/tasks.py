@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from marketplace import assets, connections, settings
 from marketplace.mockdata import live, profile
-from marketplace.mockdata.interval import Interval
+from marketplace.mockdata.interval import OPENING, Interval
 
 if TYPE_CHECKING:
     from marketplace.mockdata.generate import Order
@@ -28,12 +28,16 @@ LATE_BY = timedelta(seconds=5)
 def choose_intervals(params: dict[str, Any]) -> list[dict[str, str]]:
     """Return the intervals to make files for: the run's own or, with `days_back`, the whole days before it.
 
-    Fails the task for good when the profile or a dial does not exist.
+    Fails the task for good when the profile or a dial does not exist, or an interval is too early.
     """
     _profile(params)
     own, days = _run_interval(), params["days_back"]
     today = Interval.of_day(own.end)
     intervals = [today.earlier(back) for back in range(days, 0, -1)] or [own]
+    if intervals[0].start < OPENING:
+        raise AirflowFailException(
+            f"The marketplace opened on {OPENING:%Y-%m-%d}: there is no data for {intervals[0].code}."
+        )
     return [{"start": one.start.isoformat(), "end": one.end.isoformat()} for one in intervals]
 
 

@@ -51,7 +51,7 @@ _FRESHNESS = np.array([900, 600, 400, 260, 170, 110, 70, 45])
 # So many days ahead a game is announced; wishes for it rise as the day draws near.
 _ANNOUNCED = 300
 
-# Sign-ups begin with this day; what happens on the marketplace is known from _OPENING on.
+# Sign-ups begin with this day; what happens on the marketplace is known from `interval.OPENING` on.
 FIRST_SIGN_UPS = int(np.datetime64("2015-01-01").astype(np.int64))
 SIGN_UPS_A_DAY = 720
 _STRIDE = 1_000_003
