@@ -74,8 +74,9 @@ class Loop:
     def put(self, files: Iterable[Made]) -> list[int]:
         """Put files, in their order; returns the place of each. Files that no contract is for are left out."""
         places = []
+        contracts = load_contracts()
         for file in files:
-            if file.dataset in load_contracts():
+            if file.dataset in contracts:
                 places.append(len(self.files))
                 self._bucket.objects[file.key, str(len(self.files))] = bytes(file.data)
                 self.files.append(file)

@@ -84,20 +84,21 @@ def generate(order: Order) -> Iterator[Chunk]:
     """
     world, profile = World.of(order.seed), order.profile
     activity = Activity(world, order.interval, order.rows)
-    # All games of a title are late, or none: so that no late game changes what others are.
-    titles = world.title_of(activity.games, profile)
-    late = Draws(order.seed, order.interval.code, "late").chance(titles, profile.rate("late_reference"))
+    # With a game comes every other of its title. All of them are late, or none, so that no late game changes others.
+    titles = world.title_of(np.arange(len(world.titles)), profile)
+    met = np.flatnonzero(np.isin(titles, titles[activity.games]))
+    late = Draws(order.seed, order.interval.code, "late").chance(titles[met], profile.rate("late_reference"))
 
     publishers, games = _File(order, "publisher"), _File(order, "game")
     table = world.publisher_table(activity.publishers, profile)
     yield from publishers.add(mess(table, profile, world, activity), settle_rows)
-    table = world.game_table(activity.games[~late], profile)
+    table = world.game_table(met[~late], profile)
     yield from games.add(mess(table, profile, world, activity), settle_games)
     known = known_later = Known.of([publishers.added], [games.added])
     late_chunks: list[Chunk] = []
     if late.any():
         late_games = _File(order, "game", "-late")
-        table = mess(world.game_table(activity.games[late], profile), profile, world, activity)
+        table = mess(world.game_table(met[late], profile), profile, world, activity)
         late_chunks += late_games.add(table, settle_games)
         not_yet = table, np.zeros(len(table), dtype=bool)
         known = Known.of([publishers.added], [games.added, not_yet])
