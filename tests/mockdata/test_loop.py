@@ -12,7 +12,7 @@ import pytest
 
 from marketplace.contracts import load_contracts
 from marketplace.ingest import held, load
-from marketplace.mockdata import profile, truth
+from marketplace.mockdata import activity, profile, truth
 from marketplace.mockdata.dials import DIALS
 from marketplace.mockdata.generate import Order
 from marketplace.mockdata.interval import Interval
@@ -41,6 +41,7 @@ class Pair(NamedTuple):
 
     orders: list[Order]
     loading: str
+    transactions_a_part: int
 
 
 def pair(number: int) -> Pair:
@@ -54,10 +55,11 @@ def pair(number: int) -> Pair:
         length = timedelta(minutes=chance.choice([15, 60, 1440]))
         orders.append(Order(number * 37 % 10_000, Interval(start, start + length), chance.randint(60, 600), chosen))
         start += length * chance.randint(1, 3)
-    if chance.random() < 0.3:  # the same again, as it was or corrected
+    for _ in range(chance.choice([0, 0, 1, 2])):  # the same again, as it was or with other defects
         orders.append(replace(orders[0], profile=chance.choice([chosen, at_random(chance, f"other-{number}")])))
     chance.shuffle(orders)
-    return Pair(orders, chance.choice(["one run", "a run an interval", "a run an interval", "any order"]))
+    loading = chance.choice(["one run", "a run an interval", "any order", "any order"])
+    return Pair(orders, loading, transactions_a_part=chance.choice([25, 50_000]))
 
 
 def at_random(chance: random.Random, name: str) -> Profile:
@@ -71,7 +73,10 @@ def at_random(chance: random.Random, name: str) -> Profile:
 @cache
 def files_of(number: int) -> list[list[Made]]:
     """Return the files of a pair, order by order."""
-    return [made(order) for order in pair(number).orders]
+    chosen = pair(number)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(activity, "TRANSACTIONS_A_PART", chosen.transactions_a_part)
+        return [made(order) for order in chosen.orders]
 
 
 def close(store: Any, number: int) -> Loop:
