@@ -24,6 +24,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -87,25 +88,17 @@ def rows(table: Table, lines: Numbers, fate: Fate) -> bytes:
     """Return the truth of the rows that are records, in their order; `lines` is -1 for one that is none."""
     there: NDArray[np.intp] | slice = slice(None) if (lines >= 0).all() else np.flatnonzero(lines >= 0)
     rejected = np.flatnonzero(fate.outcome[there] == "rejected")
-
-    def values(texts: Texts) -> list[str]:
-        kept = texts[there]
-        if len(rejected):
-            kept = kept.copy()
-            kept[rejected] = ""
-        return kept.tolist()
-
-    columns: list[list[str]] = [
-        list(map(str, lines[there].tolist())),
-        *(texts[there].tolist() for texts in (fate.outcome, fate.column, fate.reason, fate.issues)),
-    ]
     standing = table.truth | fate.references
+    columns = [_numbers(lines[there]), _verdicts(fate, there)]
     for column in DATASETS[table.dataset]:
-        texts = values(standing[column.name])
-        columns.append(_quoted(texts) if column.kind in _FREE else texts)
-    for fact in NUMBERS[table.dataset].values():
-        columns.append(list(map(str, table.facts[fact][there].tolist())))
-    return "".join(map("{}\n".format, map(",".join, zip(*columns, strict=True)))).encode()
+        texts = standing[column.name][there]
+        if len(rejected):
+            texts = texts.copy()
+            texts[rejected] = ""
+        columns.append(_quoted(texts.tolist()) if column.kind in _FREE else texts.tolist())
+    columns += [_numbers(table.facts[fact][there]) for fact in NUMBERS[table.dataset].values()]
+    text = "\n".join(map(",".join, zip(*columns, strict=True)))
+    return f"{text}\n".encode() if text else b""
 
 
 def read(content: bytes) -> Iterator[dict[str, str]]:
@@ -115,6 +108,27 @@ def read(content: bytes) -> Iterator[dict[str, str]]:
 
 def _row(names: tuple[str, ...], **values: str) -> str:
     return ",".join(values.get(name, "") for name in names) + "\n"
+
+
+@cache
+def _small_numbers() -> Texts:
+    """Return the numbers from -1 on as texts, as far as those of the catalogue go."""
+    return np.array([str(number) for number in range(-1, 2**17)], dtype=object)
+
+
+def _numbers(numbers: Numbers) -> list[str]:
+    if numbers.max(initial=0) < 2**17:
+        return _small_numbers()[numbers + 1].tolist()
+    return list(map(str, numbers.tolist()))
+
+
+def _verdicts(fate: Fate, there: NDArray[np.intp] | slice) -> list[str]:
+    """Return outcome, column, reason and issues in one: most rows are accepted, and that is all."""
+    outcome, column, reason, issues = (texts[there] for texts in fate[:4])
+    verdicts = ["accepted,,,"] * len(outcome)
+    for row in np.flatnonzero((outcome != "accepted") | (issues != "")).tolist():
+        verdicts[row] = f"{outcome[row]},{column[row]},{reason[row]},{issues[row]}"
+    return verdicts
 
 
 def _quoted(texts: list[str]) -> list[str]:
