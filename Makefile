@@ -45,8 +45,8 @@ upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv
 	@$(LOCAL) upload $(if $(DATASET),--dataset="$(DATASET)") -- $(FILES)
 
 generate: bootstrap ## mock data as files, with its truth: make generate [ROWS=100000 PROFILE=normal DAYS=1 SEED=1 UNTIL=… DIALS=…]
-	@PYTHONPATH=dags $(PYTHON) -m local.generate $(if $(ROWS),--rows="$(ROWS)") $(if $(PROFILE),--profile="$(PROFILE)") \
-		$(if $(DAYS),--days="$(DAYS)") $(if $(SEED),--seed="$(SEED)") $(if $(UNTIL),--until="$(UNTIL)") $(if $(DIALS),--dials="$(DIALS)")
+	@PYTHONPATH=dags $(PYTHON) -m local.generate $(if $(ROWS),--rows="$$ROWS") $(if $(PROFILE),--profile="$$PROFILE") \
+		$(if $(DAYS),--days="$$DAYS") $(if $(SEED),--seed="$$SEED") $(if $(UNTIL),--until="$$UNTIL") $(if $(DIALS),--dials="$$DIALS")
 
 reset: bootstrap ## stop the platform and delete its data
 	@$(LOCAL) reset

@@ -11,10 +11,13 @@ The directory holds what the last call made.
 from __future__ import annotations
 
 import argparse
+import fcntl
+import os
 import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import product
@@ -176,9 +179,34 @@ class Meter:
 
 
 def make(asked: Wanted, path: Path) -> Directory:
-    """Make the files under `path`, in the place of what is there; what is unfinished is never there."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
+    """Make the files under `path`, in the place of what is there; what is unfinished is never there.
+
+    Raises LocalError when it cannot write there, or another call does.
+    """
+    if path.is_symlink() or path.is_file():
+        raise LocalError(f"{path} is no directory: move it away.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.parent):
+        return _make(asked, path)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Keep a second call out, which would write into the same files; the lock leaves nothing behind."""
+    descriptor = os.open(state, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise LocalError("Another `make generate` is at work here: wait until it is done.") from None
+    finally:
+        os.close(descriptor)
+
+
+def _make(asked: Wanted, path: Path) -> Directory:
+    unfinished, replaced = (path.with_name(f"{path.name}.{state}") for state in ("unfinished", "replaced"))
     shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
     directory = Directory(unfinished)
     clock = Clock()
     try:
@@ -186,12 +214,15 @@ def make(asked: Wanted, path: Path) -> Directory:
             for order in asked.orders():
                 for records in directory.write(order):
                     meter.add(f"{order.interval.start:%F}", records)
-        shutil.rmtree(path, ignore_errors=True)
+        # To delete what was there takes a while, in which somebody may interrupt: so it goes last.
+        if path.exists():
+            path.rename(replaced)
         unfinished.rename(path)
     except OSError as error:
         raise LocalError(f"{error.filename or unfinished} cannot be written: {error.strerror}.") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     directory.path = path
     records = sum(made.records for made in directory.made.values())
     clock.say(f"{records:,} records made, {records / clock.seconds():,.0f} a second")

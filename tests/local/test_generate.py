@@ -17,6 +17,7 @@ from local.platform import Platform
 from marketplace.mockdata.generate import Chunk, Order
 from marketplace.mockdata.generate import generate as chunks_of
 from marketplace.mockdata.profile import Profile
+from marketplace.mockdata.table import DATASETS
 
 TODAY = date(2026, 1, 31)
 CLEAN = Profile("clean")
@@ -55,6 +56,7 @@ def test_rows_are_shared_by_the_days_before_until():
         (["--until=2016-01-02", "--days=2"], "all days must be within 2016-01-01 to 2099-12-31"),
         (["--profile=tidy"], "There is no profile 'tidy'; there are clean, "),
         (["--dials=paddin=1"], "there is no dial 'paddin'; did you mean 'padding'?"),
+        (["--dials=xyzzy=1"], "clean: there is no dial 'xyzzy'; docs/mock-data.md lists them.\n"),
         (["--dials=padding=2"], "dial 'padding' is 2.0; it must be a number from 0 to 1"),
         (["--dials=padding"], 'DIALS: padding must be a dial and its rate, as in DIALS="padding=0.5 crlf=1".'),
     ],
@@ -141,6 +143,57 @@ def test_what_is_not_finished_leaves_what_was_there(
     assert list(state.parent.iterdir()) == [state]
     said = capsys.readouterr().out
     assert "Interrupted: nothing was made" in said or "cannot be written: No space left on device." in said
+
+
+def test_an_interruption_while_the_files_before_are_deleted_leaves_all_of_the_new_ones(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert generate.main(["--profile=clean", "--rows=300"]) == 0
+    delete = generate.shutil.rmtree
+
+    def interrupted(path: Path, ignore_errors: bool) -> None:
+        for file in sorted(path.rglob("*.csv"))[:1]:
+            if "mock-0001-" in file.name:
+                file.unlink()
+                raise KeyboardInterrupt
+        delete(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(generate.shutil, "rmtree", interrupted)
+    assert generate.main(["--profile=clean", "--rows=300", "--seed=9"]) == 130
+    landed = {name.partition("/")[2].replace("mock-0009-", "") for name in written(state) if "mock-0009-" in name}
+    assert {name.partition("/")[0] for name in landed} == set(DATASETS)
+    assert not [name for name in written(state) if "mock-0001-" in name]
+
+
+def test_a_second_call_at_once_is_refused_and_disturbs_nothing(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    statuses = []
+
+    def with_another(order: Order) -> Iterator[Chunk]:
+        chunks = chunks_of(order)
+        yield next(chunks)
+        if not statuses:
+            statuses.append(generate.main(["--profile=clean", "--rows=300", "--seed=9"]))
+        yield from chunks
+
+    monkeypatch.setattr(generate, "generate", with_another)
+    assert generate.main(["--profile=clean", "--rows=300"]) == 0
+    assert statuses == [1]
+    assert "Another `make generate` is at work here: wait until it is done.\n" in capsys.readouterr().out
+    assert {re.search(r"mock-(\d+)", name)[1] for name in written(state)} == {"0001"}
+    assert {name.split("/")[1] for name in written(state) if name.startswith("landing/")} == set(DATASETS)
+    assert list(state.parent.iterdir()) == [state]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_what_is_no_directory_is_named_before_anything_is_made(
+    kind: str, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    state.parent.mkdir()
+    state.symlink_to(tmp_path) if kind == "link" else state.touch()
+    assert generate.main(["--profile=clean", "--rows=300"]) == 1
+    assert capsys.readouterr().out == f"{state} is no directory: move it away.\n"
 
 
 def test_the_commands_that_are_printed_upload_every_file_in_its_order(

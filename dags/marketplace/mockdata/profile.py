@@ -56,7 +56,7 @@ def _checked(where: str, dials: Any) -> dict[str, float]:
         raise ProfileError(f"{where}: dials must be a mapping such as {{padding: 0.1}}, not {dials!r}.")
     for dial, rate in dials.items():
         if dial not in DIALS:
-            raise ProfileError(f"{where}: there is no dial {dial!r}{_meant(str(dial), DIALS)}.")
+            raise ProfileError(f"{where}: there is no dial {dial!r}{_meant(str(dial), DIALS)}")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise ProfileError(f"{where}: dial {dial!r} is {rate!r}; it must be a number from 0 to 1.")
     return {dial: float(rate) for dial, rate in dials.items()}
@@ -64,4 +64,4 @@ def _checked(where: str, dials: Any) -> dict[str, float]:
 
 def _meant(dial: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(dial, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {close[0]!r}?" if close else "; docs/mock-data.md lists them."
