@@ -12,7 +12,6 @@ import pytest
 
 from marketplace.contracts import load_contracts
 from marketplace.ingest import held, load
-from marketplace.contracts import load_contracts
 from marketplace.mockdata import activity, profile, truth
 from marketplace.mockdata.dials import DIALS
 from marketplace.mockdata.generate import Order
