@@ -13,7 +13,7 @@ interval's files. To make whole days of history before a run's logical date, a f
 
 ### Writes
 `landing/DATASET/mock-SEED-INTERVAL.csv`, `mock-truth/DATASET/` (the same names); `store.customer`, `store.transaction`,
-`store.transaction_line`, `store.wishlist`; announces each table that it changed.
+`store.transaction_line`, `store.wishlist`; announces each table that it changed, after a failed try all of them.
 
 ### Running it again
 Puts the same bytes: seed, interval, rows, profile and dials decide them, in whatever order intervals are made. The
@@ -65,9 +65,7 @@ PAUSED_IN = {"local", "prod"}
             maximum=100_000,
             description="About so many records over all files of an interval of average activity",
         ),
-        "seed": Param(
-            1, type="integer", minimum=0, maximum=9999, description="Which marketplace: part of every id, never mixed"
-        ),
+        "seed": Param(1, type="integer", minimum=0, maximum=9999, description="Which marketplace: part of every id"),
         "days_back": Param(
             0,
             type="integer",

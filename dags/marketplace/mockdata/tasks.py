@@ -67,13 +67,17 @@ def put_files(interval: dict[str, str], params: dict[str, Any]) -> dict[str, Any
 
 
 def change_store(params: dict[str, Any], outlet_events: Any, timeout: timedelta) -> dict[str, int]:
-    """Make the live changes of the run's interval, and announce the tables that they changed; returns the counts."""
+    """Make the live changes of the run's interval, and announce the tables that they changed; returns the counts.
+
+    A try before may have changed any of them and ended before it could say so: then all are announced.
+    """
+    context: Any = get_current_context()
     own = _run_interval()
     since = own.start - live.RECENT
     if days := params["days_back"]:
         since = min(since, Interval.of_day(own.end).earlier(days).start)
     changes = live.change(connections.store("writer", timeout), params["seed"], own, since, LATE_BY)
-    for table in changes.tables:
+    for table in changes.tables if context["ti"].try_number == 1 else live.WRITTEN:
         outlet_events[assets.CHANGED].add(assets.table(table))
     return asdict(changes)
 
