@@ -61,7 +61,7 @@ from (
     select 'issue' as what, load_id, kind as reason from ops.issue
 ) as findings
 inner join ops.load using (load_id)
-where load_id = any(%(loads)s)
+where load.file_load_id = any(%(loads)s) and (findings.what = 'issue' or load.kind = 'file')
 group by findings.what, load.dataset, findings.reason
 order by rows desc, load.dataset, findings.reason
 """
@@ -304,10 +304,13 @@ def report(
         of_it = [files[put.version_id] for put in puts]
         ids = [load["load_id"] for load in of_it]
         waiting = {row["dataset"]: row["waiting"] for row in ledger.rows(WAITING, loads=ids)}
+        retried = [load for load in loads if load["kind"] == "retry" and load["file_load_id"] in ids]
         console.print()
-        console.print(by_dataset(title, of_it, waiting))
+        console.print(by_dataset(title, of_it, retried, waiting))
         console.print(by_reason(ledger.rows(REASONS, loads=ids)))
-    console.print(f"\nLive changes of rows that {MOCK_DAG} had made before: {live_changes(platform.api, mock_runs)}")
+    console.print(
+        f"\nLive changes of rows that {MOCK_DAG} had made for the hour before: {live_changes(platform.api, mock_runs)}"
+    )
     set_aside = [load for load in files.values() if load["status"] == "rejected"]
     for load in set_aside:
         console.print(f"Set aside as a whole: {escape(load['object_key'])}: {escape(load['reason'] or '')}")
@@ -319,6 +322,9 @@ def report(
         for run in of_dag:
             console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
+    console.print(
+        "Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket"
+    )
     times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
 
@@ -335,11 +341,16 @@ def live_changes(api: airflow.Api, mock_runs: list[dict[str, Any]]) -> str:
     counts: Counter[str] = Counter()
     for run in mock_runs:
         counts.update(api.result(MOCK_DAG, run["dag_run_id"], "change_store"))
-    return ", ".join(f"{rows} {what.replace('_', ' ')}" for what, rows in counts.items() if rows) or "none, it had none"
+    return ", ".join(f"{rows} {what.replace('_', ' ')}" for what, rows in counts.items() if rows) or "none"
 
 
-def by_dataset(title: str, files: list[dict[str, Any]], waiting: dict[str, int]) -> Table:
-    """Return the table of counts as the files were loaded, a line a dataset, and how many rows are held by now."""
+def by_dataset(
+    title: str, files: list[dict[str, Any]], retried: list[dict[str, Any]], waiting: dict[str, int]
+) -> Table:
+    """Return the table of counts as the files were loaded, a line a dataset, and how many rows are held by now.
+
+    The issues are also those of held rows that were loaded by now (`retried`).
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("dataset")
     for heading in ("files", *COUNTS[:4], "still held", COUNTS[4]):
@@ -347,6 +358,7 @@ def by_dataset(title: str, files: list[dict[str, Any]], waiting: dict[str, int])
     for dataset in sorted({str(file["dataset"]) for file in files}):
         of_it = [file for file in files if file["dataset"] == dataset]
         sums = {count: sum(file[count] for file in of_it) for count in COUNTS}
+        sums["issues"] += sum(load["issues"] for load in retried if load["dataset"] == dataset)
         cells = [len(of_it), *(sums[count] for count in COUNTS[:4]), waiting.get(dataset, 0), sums["issues"]]
         table.add_row(dataset, *map(str, cells))
     return table
