@@ -322,9 +322,7 @@ def report(
         for run in of_dag:
             console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
-    console.print(
-        "Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket"
-    )
+    console.print("Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket")
     times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
 
