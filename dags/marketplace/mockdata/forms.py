@@ -255,8 +255,10 @@ def loose(hundredths: int, draw: int) -> str:
 
 
 def too_many_digits(hundredths: int, draw: int) -> str:
-    """Return an amount with more than four decimals, which rounds to the amount."""
-    return decimal(hundredths) + ("00001", "0000499", "0049", "000000000001")[draw % 4]
+    """Return an amount with more than four decimals, which rounds to the amount: down, up, or half to even."""
+    if draw % 5 == 4 and hundredths:
+        return ("-" if hundredths < 0 else "") + decimal(abs(hundredths) - 1) + "99995"
+    return decimal(hundredths) + ("00001", "0000499", "005", "000000000001", "00005")[draw % 5]
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
