@@ -8,6 +8,10 @@ LOCAL := PYTHONPATH=dags $(PYTHON) -m local.cli
 # To AWS, or wherever the AWS_ variables of the shell point: they say where a person wants to deploy, and stay.
 INFRA := $(PYTHON) -m infra.deploy
 
+# Two workers, a file to each at a time, in the files' order: by the number of their tests, as it would be otherwise, the
+# longest file (few tests, of servers that are killed) would come last, and one worker would wait for it.
+PYTEST := $(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 # For the uv that a test calls: no Python from elsewhere, and the certificates that the system trusts.
 export UV_PYTHON_DOWNLOADS := never
 export UV_SYSTEM_CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),true,false)
@@ -61,10 +65,10 @@ destroy: bootstrap ## delete an environment on AWS with all its data: make destr
 	@$(INFRA) destroy --environment "$$ENV"
 
 test: bootstrap ## all tests, by two workers with a platform of their own each, in temporary directories
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile
+	@$(PYTEST)
 
 test-full: bootstrap ## the same, and what takes too long to run each time: more random tries, bigger files
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m ""
+	@$(PYTEST) -m ""
 
 bench: bootstrap ## how fast a part is, beside others: make bench JOB=mockdata [PEERS=1] (installs what it is compared with)
 	@PYTHONPATH=dags $(PYTHON) -m bench.run $(or $(JOB),mockdata) $(if $(PEERS),--peers)
