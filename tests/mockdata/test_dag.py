@@ -38,8 +38,13 @@ def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def tidy(runner: Runner) -> Iterator[None]:
-    """Nothing that a test has put is left to others."""
+    """A test finds nothing that others have put, and leaves nothing."""
+    _empty(runner)
     yield
+    _empty(runner)
+
+
+def _empty(runner: Runner) -> None:
     for prefix in ("landing/", "mock-truth/"):
         pages = runner.s3.get_paginator("list_object_versions").paginate(Bucket=runner.bucket, Prefix=prefix)
         for entry in [
