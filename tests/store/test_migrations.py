@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from marketplace import settings, store
 
 MIGRATIONS = settings.include_dir() / "sql" / "store" / "migrations"
-HEAD = "0002"
+HEAD = "0005"
 
 BROKEN = '''
 """Makes a table, then fails."""

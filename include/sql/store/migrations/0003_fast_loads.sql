@@ -1,0 +1,2 @@
+-- What makes loads fast
+select 1;

@@ -1,0 +1,2 @@
+-- Play counted by place, day, game and platform
+select 1;

@@ -1,0 +1,2 @@
+-- Corrections by people, and raw lines that expire
+select 1;
