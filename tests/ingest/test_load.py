@@ -12,7 +12,7 @@ import pytest
 
 from marketplace import settings
 from marketplace.ingest import ledger
-from marketplace.ingest import load as load_module
+from marketplace.ingest import stage as staging
 
 CATALOGUE = {
     "publisher": ("P-3,Valve,US", "P-5,Nova Games,DE"),
@@ -284,7 +284,7 @@ def test_keys_with_every_kind_of_character_are_loaded_and_moved(ingestion: Any) 
 
 
 def test_a_file_of_several_batches_is_read_whole(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_module, "BATCH_RECORDS", 7)
+    monkeypatch.setattr(staging, "BATCH_RECORDS", 7)
     ingestion.put("publisher", *(f"P-{n},{'' if n % 5 == 0 else f'Publisher {n}'},US" for n in range(100)))
     (result,) = ingestion.run()
     assert account(result) == {"read": 100, "accepted": 80, "rejected": 20, "inserted": 80}
@@ -316,15 +316,15 @@ def test_samples_are_accounted_for_as_the_csv_module_counts_them(ingestion: Any,
 
 
 def test_a_batch_ends_when_it_holds_enough_text(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load_module, "BATCH_CHARACTERS", 30)
+    monkeypatch.setattr(staging, "BATCH_CHARACTERS", 30)
     copied: list[int] = []
-    copy = load_module._copy
+    copy = staging._copy
 
     def count(connection: Any, table: Any, columns: Any, rows: list[Any]) -> None:
         copied.append(len(rows))
         copy(connection, table, columns, rows)
 
-    monkeypatch.setattr(load_module, "_copy", count)
+    monkeypatch.setattr(staging, "_copy", count)
     ingestion.put("publisher", *(f"P-{n},Publisher {n},US" for n in range(6)))
     (result,) = ingestion.run()
     assert result["account"]["inserted"] == 6
