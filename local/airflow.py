@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +16,7 @@ from local import aws, emulator, ports, postgres
 from local.errors import LocalError
 from local.layout import REPO, Layout, tool
 from local.state import State
+from local.supervisor import wait_for
 
 # Each part and the command that runs it, in the clone. The log servers of scheduler and triggerer would listen on every
 # interface, and the API server reads the same files anyway.
@@ -34,6 +34,7 @@ HEALTH = {
     "airflow-triggerer": "triggerer",
 }
 FINISHED = {"success", "failed"}
+POLL_SECONDS = 0.3  # between two questions to a part that works for the answer on the same cores
 
 
 def command(part: str) -> list[str]:
@@ -224,11 +225,16 @@ class Api:
 
     def wait(self, dag_id: str, run_id: str, seconds: float) -> None:
         """Wait until a run has succeeded; raise LocalError when it failed or takes longer than `seconds`."""
-        deadline = time.monotonic() + seconds
-        while (state := self.run(dag_id, run_id)["state"]) not in FINISHED:
-            if time.monotonic() > deadline:
-                raise LocalError(f"{dag_id} is {state} after {seconds:.0f} s: {self.run_page(dag_id, run_id)}")
-            time.sleep(0.3)
-        if state == "failed":
+        state = "unknown"
+
+        def end() -> str | None:
+            nonlocal state
+            state = self.run(dag_id, run_id)["state"]
+            return state if state in FINISHED else None
+
+        def late() -> str:
+            return f"{dag_id} is {state} after {seconds:.0f} s: {self.run_page(dag_id, run_id)}"
+
+        if wait_for(end, seconds, late, POLL_SECONDS) == "failed":
             tasks = ", ".join(self.failed_tasks(dag_id, run_id)) or "no task of its own"
             raise LocalError(f"{dag_id} failed ({tasks}): {self.run_page(dag_id, run_id)}")

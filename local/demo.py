@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from local import airflow, emulator, upload
 from local.errors import LocalError
 from local.layout import REPO
 from local.platform import Platform
+from local.supervisor import wait_for, wait_until
 
 SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
@@ -149,8 +149,10 @@ def make_data(platform: Platform, say: Callable[[str], None]) -> list[dict[str, 
 def wait_for_data(platform: Platform, known: set[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Wait until at least one run of the DAG that is not `known` has ended, and none goes on; return them."""
     seen: dict[str, str] = {}
-    deadline = time.monotonic() + LOAD_SECONDS
-    while True:
+    runs: list[dict[str, Any]] = []
+
+    def ended() -> list[dict[str, Any]] | None:
+        nonlocal runs
         runs = [run for run in platform.api.runs(MOCK_DAG) if run["dag_run_id"] not in known]
         for run in runs:
             if seen.get(run["dag_run_id"]) != run["state"]:
@@ -163,10 +165,13 @@ def wait_for_data(platform: Platform, known: set[str], say: Callable[[str], None
         if runs and all(run["state"] == "success" for run in runs):
             return runs
         platform.require_running()
-        if time.monotonic() > deadline:
-            page = platform.api.run_page(MOCK_DAG, runs[0]["dag_run_id"]) if runs else platform.api.url
-            raise LocalError(f"{MOCK_DAG} has not ended after {LOAD_SECONDS} s: {page}")
-        time.sleep(0.3)
+        return None
+
+    def late() -> str:
+        page = platform.api.run_page(MOCK_DAG, runs[0]["dag_run_id"]) if runs else platform.api.url
+        return f"{MOCK_DAG} has not ended after {LOAD_SECONDS} s: {page}"
+
+    return wait_for(ended, LOAD_SECONDS, late, airflow.POLL_SECONDS)
 
 
 def put_by(platform: Platform, mock_runs: list[dict[str, Any]]) -> list[upload.Uploaded]:
@@ -198,8 +203,10 @@ def watch_files(
     """Report each file's way through the ledger until all have arrived; return their rows of ops.load."""
     versions = [put.version_id for put in uploaded]
     seen: dict[str, str] = {}
-    deadline = time.monotonic() + LOAD_SECONDS
-    while True:
+    files: list[dict[str, Any]] = []
+
+    def arrived() -> list[dict[str, Any]] | None:
+        nonlocal files
         files = ledger.rows(FILES, versions=versions)
         for file in files:
             if seen.get(file["version_id"]) != file["status"]:
@@ -217,9 +224,11 @@ def watch_files(
             # A load may end between the two questions.
             files = ledger.rows(FILES, versions=versions)
             given_up = any(file["status"] == "claimed" for file in files)
-        if given_up or time.monotonic() > deadline:
+        if given_up:
             raise LocalError(not_loaded(platform, uploaded, files))
-        time.sleep(0.3)
+        return None
+
+    return wait_for(arrived, LOAD_SECONDS, lambda: not_loaded(platform, uploaded, files), airflow.POLL_SECONDS)
 
 
 def not_loaded(platform: Platform, uploaded: list[upload.Uploaded], files: list[dict[str, Any]]) -> str:
@@ -260,31 +269,35 @@ def wait_until_moved(platform: Platform, uploaded: list[upload.Uploaded]) -> Non
     s3 = emulator.client("s3", platform.endpoint)
     bucket = platform.state.outputs["LandingBucket"]
     versions = {put.version_id for put in uploaded}
-    deadline = time.monotonic() + LOAD_SECONDS
-    while True:
+    left: list[str] = []
+
+    def moved() -> bool:
+        nonlocal left
         listing = s3.list_object_versions(Bucket=bucket, Prefix="landing/").get("Versions", [])
         left = [entry["Key"] for entry in listing if entry["VersionId"] in versions]
-        if not left:
-            return
-        platform.require_running()
-        if time.monotonic() > deadline:
-            raise LocalError(f"Still in landing/: {', '.join(left)}\n{''.join(latest_run(platform))}")
-        time.sleep(0.3)
+        if left:
+            platform.require_running()
+        return not left
+
+    wait_until(moved, LOAD_SECONDS, lambda: f"Still in landing/: {', '.join(left)}\n{''.join(latest_run(platform))}")
 
 
 def wait_for_runs(platform: Platform, since: str, claimants: set[str]) -> list[dict[str, Any]]:
     """Wait until the runs since the upload have ended; return them, oldest first."""
-    deadline = time.monotonic() + LOAD_SECONDS
-    while True:
+
+    def ended() -> list[dict[str, Any]] | None:
         runs = [
             run for run in platform.api.runs(DAG) if run["dag_run_id"] in claimants or (run["queued_at"] or "") >= since
         ]
         if all(run["state"] in airflow.FINISHED for run in runs):
             return runs[::-1]
         platform.require_running()
-        if time.monotonic() > deadline:
-            raise LocalError(f"A run has not ended after {LOAD_SECONDS} s. {''.join(latest_run(platform))}")
-        time.sleep(0.3)
+        return None
+
+    def late() -> str:
+        return f"A run has not ended after {LOAD_SECONDS} s. {''.join(latest_run(platform))}"
+
+    return wait_for(ended, LOAD_SECONDS, late, airflow.POLL_SECONDS)
 
 
 def report(

@@ -13,7 +13,7 @@ import xmlrpc.client
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
@@ -21,6 +21,8 @@ from supervisor.xmlrpc import SupervisorTransport
 from local import aws, envfile, interruption
 from local.errors import LocalError
 from local.layout import REPO, Layout
+
+Answer = TypeVar("Answer")
 
 MARKER = "LOCAL_PLATFORM"  # every process of a platform carries its state directory in this variable
 DOWN = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
@@ -246,12 +248,20 @@ class Supervisor:
 
 def wait_until(condition: Callable[[], bool], seconds: float, message: Callable[[], str]) -> None:
     """Return as soon as `condition` holds; raise LocalError with `message` after `seconds`."""
+    wait_for(lambda: True if condition() else None, seconds, message)
+
+
+def wait_for(
+    ask: Callable[[], Answer | None], seconds: float, message: Callable[[], str], every: float = 0.1
+) -> Answer:
+    """Ask until the answer is not None, and return it; raise LocalError with `message` after `seconds`."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while (answer := ask()) is None:
         interruption.check()
         if time.monotonic() > deadline:
             raise LocalError(message())
-        time.sleep(0.1)
+        time.sleep(every)
+    return answer
 
 
 def _family(layout: Layout) -> list[psutil.Process]:

@@ -482,7 +482,7 @@ def test_data_of_another_user(tmp_path: Path):
     assert list(doctor.data_directory(remembered, 65534)) == [wrong(text, fix)]
 
 
-@pytest.mark.skipif(UID != 0, reason="only root's server runs as another user")
+@pytest.mark.skipif(UID != 0, reason="only root can give a directory to another user")
 def test_data_that_the_server_cannot_reach():
     with tempfile.TemporaryDirectory() as name:
         open_directory = Path(name)
