@@ -43,7 +43,7 @@ def section(contract: Contract) -> str:
         )
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     for column in contract.columns:
-        if column.values:
+        if column.values and not column.values_of:
             lines += ["", spellings(column)]
     if contract.rules:
         lines += ["", "Rules across columns; a row that breaks one is rejected:", ""]
@@ -66,12 +66,13 @@ def particular(column: Column) -> str:
         notes.append(f"matched as a {column.normaliser}")
     if column.values:
         unknown = "kept, with an issue" if column.unknown == "accept" else "rejected"
-        notes.append(f"one of the values below; any other is {unknown}")
+        listed = f"of `{column.values_of}`" if column.values_of else "below"
+        notes.append(f"one of the values {listed}; any other is {unknown}")
     if column.minimum is not None:
         notes.append(f"at least {column.minimum:g}")
     if column.maximum is not None:
         notes.append(f"at most {column.maximum:g}")
-    if column.type in ("id", "text", "name", "reference") or column.unknown == "accept":
+    if column.type in ("id", "text", "name", "reference", "email") or column.unknown == "accept":
         notes.append(f"at most {column.max_length} characters")
     return "; ".join(notes)
 

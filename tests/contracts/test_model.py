@@ -13,7 +13,7 @@ from marketplace.contracts.model import read_contract
 
 TYPES = (
     "'id', 'text', 'name', 'reference', 'enum', 'date', 'timestamp', 'amount', 'integer', 'number', "
-    "'boolean', 'currency' or 'country'"
+    "'boolean', 'currency', 'country', 'email', 'locale', 'time_zone', 'latitude' or 'longitude'"
 )
 COLUMNS = "the columns are probe_id, kind, price, note"
 
@@ -185,6 +185,34 @@ def test_a_wrong_rule_is_named(tmp_path: Path, change: dict[str, Any], message: 
     contract = valid()
     contract["rules"][0] |= change
     assert mistake(tmp_path, contract) == message
+
+
+def test_a_column_may_have_the_values_of_another_contracts(tmp_path: Path) -> None:
+    write(tmp_path, valid())
+    del (borrower := valid() | {"dataset": "other"})["columns"][1]["values"]
+    borrower["columns"][1]["values_of"] = "probe.kind"
+    column = read_contract(write(tmp_path, borrower, "other")).column("kind")
+    assert (column.values, column.values_of) == ({"a": ("alpha",), "b": ()}, "probe.kind")
+
+
+@pytest.mark.parametrize("values_of", ["probe.kinds", "probe.note", "nowhere.kind", "kind", "", 7])
+def test_values_of_a_column_that_has_none_are_named(tmp_path: Path, values_of: object) -> None:
+    write(tmp_path, valid())
+    del (borrower := valid() | {"dataset": "other"})["columns"][1]["values"]
+    borrower["columns"][1]["values_of"] = values_of
+    with pytest.raises(ContractError) as caught:
+        read_contract(write(tmp_path, borrower, "other"))
+    assert str(caught.value) == (
+        f"other.yaml: column 'kind', values_of: {values_of!r} is no DATASET.COLUMN that has values"
+    )
+
+
+def test_values_of_its_own_and_of_another_column_are_too_many(tmp_path: Path) -> None:
+    contract = valid()
+    contract["columns"][1]["values_of"] = "probe.kind"
+    assert mistake(tmp_path, contract) == (
+        "probe.yaml: column 'kind', values_of: there are values as well, it must be one of the two"
+    )
 
 
 def test_a_column_that_is_there_twice_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from marketplace.contracts import Problem, compile_validator
@@ -391,6 +393,142 @@ def test_an_id_without_pattern_is_anything_printable(text: str, value: str, kind
     assert read(text, type="id") == (value, kind)
 
 
+EMAILS = [
+    ("ann@example.org", "ann@example.org", None),
+    ("  Ann.O'Neil+games@Mail.Example.ORG ", "Ann.O'Neil+games@Mail.Example.ORG", None),
+    ("søren@bücher.example", "søren@bücher.example", None),
+    ("a@xn--bcher-kva.xn--p1ai", "a@xn--bcher-kva.xn--p1ai", None),
+    ("ann", "!", "invalid_email"),
+    ("ann.example.org", "!", "invalid_email"),
+    ("ann@", "!", "invalid_email"),
+    ("@example.org", "!", "invalid_email"),
+    ("ann@localhost", "!", "invalid_email"),
+    ("ann@example..org", "!", "invalid_email"),
+    ("ann@example.org.", "!", "invalid_email"),
+    ("ann@-example.org", "!", "invalid_email"),
+    ("ann@example.o", "!", "invalid_email"),
+    ("ann@@example.org", "!", "invalid_email"),
+    ("ann smith@example.org", "!", "invalid_email"),
+    ("ann@example.org, bob@example.org", "!", "invalid_email"),
+    ("Ann <ann@example.org>", "!", "invalid_email"),
+    ("mailto:ann@example.org", "!", "invalid_email"),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "kind"), EMAILS)
+def test_an_email_address_is_kept_as_written_or_refused(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="email") == (value, kind)
+
+
+LOCALES = [
+    ("en_US", "en_US", None),
+    ("en-US", "en_US", None),
+    ("EN-us", "en_US", None),
+    ("de", "de", None),
+    ("zh-hant-tw", "zh_Hant_TW", None),
+    ("es_419", "es_419", None),
+    ("fil_PH", "fil_PH", None),
+    ("xx_US", "!", "unknown_locale"),
+    ("en_XX", "!", "unknown_locale"),
+    ("en_Abcd_US", "!", "unknown_locale"),
+    ("en_US.UTF-8", "!", "unknown_locale"),
+    ("English", "!", "unknown_locale"),
+    ("US", "!", "unknown_locale"),
+    ("en_", "!", "unknown_locale"),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "kind"), LOCALES)
+def test_a_locale_is_read_as_language_script_and_territory(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="locale") == (value, kind)
+
+
+TIME_ZONES = [
+    ("Europe/Berlin", "Europe/Berlin", None),
+    ("europe/berlin", "Europe/Berlin", None),
+    ("AMERICA/NEW YORK", "America/New_York", None),
+    ("America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires", None),
+    ("utc", "UTC", None),
+    ("Etc/GMT+1", "Etc/GMT+1", None),
+    ("US/Pacific", "US/Pacific", None),
+    ("UTC+2", "!", "unknown_time_zone"),
+    ("+02:00", "!", "unknown_time_zone"),
+    ("CEST", "!", "unknown_time_zone"),
+    ("Berlin", "!", "unknown_time_zone"),
+    ("Factory", "!", "unknown_time_zone"),
+    ("localtime", "!", "unknown_time_zone"),
+    ("Mars/Olympus_Mons", "!", "unknown_time_zone"),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "kind"), TIME_ZONES)
+def test_a_time_zone_has_a_name_in_ianas_list(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="time_zone") == (value, kind)
+    if kind is None:
+        assert str(ZoneInfo(value)) == value
+
+
+COORDINATES = [
+    ("48.8566", "48.8566", None),
+    ("-33.86", "-33.86", None),
+    ("0", "0", None),
+    ("-0.0", "-0.0", None),
+    ("90", "90", None),
+    ("-90.000", "-90.000", None),
+    ("48,8566", "48.8566", "reformatted_number"),
+    ("48,856", "48.856", "reformatted_number"),
+    ("-33,5", "-33.5", "reformatted_number"),
+    ("33.86S", "-33.86", "reformatted_number"),
+    ("33.86 s", "-33.86", "reformatted_number"),
+    ("48.85N", "48.85", "reformatted_number"),
+    ("n 48.85", "48.85", "reformatted_number"),
+    ("S33.86", "-33.86", "reformatted_number"),
+    ("48.85°", "48.85", "reformatted_number"),
+    ("48.85° N", "48.85", "reformatted_number"),
+    ("33,86º S", "-33.86", "reformatted_number"),
+    ("−33.86", "-33.86", "reformatted_number"),
+    ("+48.85", "48.85", "reformatted_number"),
+    ("048.85", "48.85", "reformatted_number"),
+    (".5", "0.5", "reformatted_number"),
+    ("48.", "48", "reformatted_number"),
+    ("90.00001", "!", "out_of_range"),
+    ("95", "!", "out_of_range"),
+    ("95N", "!", "out_of_range"),
+    ("-122.4194", "!", "out_of_range"),
+    ("48.85E", "!", "invalid_number"),
+    ("-33.86S", "!", "invalid_number"),
+    ("N48.85N", "!", "invalid_number"),
+    ("48.85X", "!", "invalid_number"),
+    ("4.885e1", "!", "invalid_number"),
+    ("48°51'24\"N", "!", "invalid_number"),
+    ("48.85.66", "!", "invalid_number"),
+    ("1.234,5", "!", "invalid_number"),
+    ("inf", "!", "invalid_number"),
+    ("N", "!", "invalid_number"),
+    ("٤٨", "!", "invalid_number"),
+]
+
+
+@pytest.mark.parametrize(("text", "value", "kind"), COORDINATES)
+def test_a_latitude_is_read_or_refused(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="latitude") == (value, kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("-122.4194", "-122.4194", None),
+        ("180", "180", None),
+        ("122,4194 W", "-122.4194", "reformatted_number"),
+        ("2.35e", "2.35", "reformatted_number"),
+        ("2.35N", "!", "invalid_number"),
+        ("180.00001", "!", "out_of_range"),
+    ],
+)
+def test_a_longitude_is_read_or_refused(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="longitude") == (value, kind)
+
+
 def test_a_text_has_its_white_space_made_regular_and_its_characters_composed() -> None:
     assert read(" Cafe\u0301\n  Chronos ", type="text") == ("Caf\xe9 Chronos", None)
 
@@ -437,6 +575,10 @@ def test_a_missing_optional_date_is_null_and_an_issue() -> None:
         ("free", {"type": "amount"}, "invalid_amount"),
         ("-1", {"type": "integer", "minimum": 0}, "out_of_range"),
         ("Dreamcast", {"type": "enum", "values": PLATFORMS}, "unknown_value"),
+        ("ann", {"type": "email"}, "invalid_email"),
+        ("English", {"type": "locale"}, "unknown_locale"),
+        ("CEST", {"type": "time_zone"}, "unknown_time_zone"),
+        ("95", {"type": "latitude"}, "out_of_range"),
     ],
 )
 def test_an_invalid_optional_value_is_null_and_an_issue(text: str, column: dict[str, object], kind: str) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from marketplace.contracts import amounts, codes, dates
+from marketplace.contracts import amounts, codes, coordinates, dates, people
 from marketplace.contracts.model import Column
 from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem, Severity, shown
@@ -30,6 +30,11 @@ ACCEPTED_FORMS = {
     "boolean": "true, false, yes, no, 1, 0",
     "currency": "an ISO 4217 code such as EUR",
     "country": "an ISO 3166 code such as JP or JPN, or the English name",
+    "email": "an address such as ann@example.org, of at most {length} characters",
+    "locale": "a language and a territory, such as en_US",
+    "time_zone": "an IANA name such as Europe/Berlin",
+    "latitude": "decimal degrees from -90 to 90, such as 48.8566",
+    "longitude": "decimal degrees from -180 to 180, such as 2.3522",
 }
 _ORDERS = {"month_first": "MM/DD/YYYY", "day_first": "DD/MM/YYYY"}
 
@@ -146,6 +151,16 @@ def _parser(column: Column, order: dates.DateOrder) -> Parser:
             return codes.parse_currency
         case "country":
             return codes.parse_country
+        case "email":
+            return people.parse_email
+        case "locale":
+            return people.parse_locale
+        case "time_zone":
+            return people.parse_time_zone
+        case "latitude":
+            return partial(coordinates.parse_coordinate, axis=coordinates.LATITUDE)
+        case "longitude":
+            return partial(coordinates.parse_coordinate, axis=coordinates.LONGITUDE)
 
 
 def _id_parser(column: Column) -> Parser:
@@ -180,7 +195,7 @@ def _bounded(parse: Parser, column: Column) -> Parser:
 def _accepted(column: Column, order: dates.DateOrder) -> str:
     """Return the words in which a message says what `column` accepts."""
     form = ACCEPTED_FORMS.get(column.type, f"a text of at most {column.max_length} characters")
-    form = form.format(order=_ORDERS[order])
+    form = form.format(order=_ORDERS[order], length=column.max_length)
     if column.type == "enum":
         form = ", ".join(column.values)
     if column.pattern:

@@ -19,7 +19,7 @@ from marketplace.contracts.dates import DateOrder
 
 ColumnType = Literal[
     "id", "text", "name", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
-    "currency", "country",
+    "currency", "country", "email", "locale", "time_zone", "latitude", "longitude",
 ]  # fmt: skip
 Normaliser = Literal["publisher", "title"]
 
@@ -30,14 +30,16 @@ POSTGRES_TYPES: dict[str, str] = {
     "id": "text", "text": "text", "name": "text", "reference": "text", "enum": "text",
     "date": "date", "timestamp": "timestamptz",
     "amount": "numeric(18,4)", "integer": "integer", "number": "double precision", "boolean": "boolean",
-    "currency": "text", "country": "text",
+    "currency": "text", "country": "text", "email": "text", "locale": "text", "time_zone": "text",
+    "latitude": "double precision", "longitude": "double precision",
 }  # fmt: skip
 _OPTIONS: dict[str, set[str]] = {
     "id": _TEXTUAL | {"pattern", "fold", "constants", "references"},
     "text": _TEXTUAL,
     "name": _TEXTUAL | {"normaliser"},
     "reference": _TEXTUAL | {"normaliser", "references"},
-    "enum": _TEXTUAL | {"values", "unknown"},
+    "enum": _TEXTUAL | {"values", "values_of", "unknown"},
+    "email": _TEXTUAL,
     "amount": _NUMERIC,
     "integer": _NUMERIC,
     "number": _NUMERIC,
@@ -66,6 +68,7 @@ class Column(_Model):
     required: StrictBool = True
     max_length: int = Field(default=200, ge=1, le=10_000)
     values: dict[StrictStr, tuple[StrictStr, ...]] = {}
+    values_of: StrictStr | None = None  # the column (DATASET.COLUMN) whose values they are
     unknown: Literal["reject", "accept"] = "reject"
     pattern: StrictStr | None = None
     fold: Literal["upper", "lower", "none"] = "none"
@@ -236,6 +239,7 @@ def read_contract(path: Path) -> Contract:
         raise ContractError(f"{path.name}: not YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ContractError(f"{path.name}: a contract is a mapping: dataset, description, key, columns, tables")
+    _borrow_values(raw, path)
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
@@ -244,6 +248,31 @@ def read_contract(path: Path) -> Contract:
     if contract.dataset != path.stem:
         raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is")
     return contract
+
+
+def _borrow_values(raw: dict[str, Any], path: Path) -> None:
+    """Give each column with `values_of` the values of the column that it names; raises ContractError if it has none.
+
+    So that a list stands once, in the contract that it belongs to.
+    """
+    for column in _columns_of(raw):
+        if "values_of" not in column:
+            continue
+        mistake = f"{path.name}: column {column.get('name')!r}, values_of:"
+        if "values" in column:
+            raise ContractError(f"{mistake} there are values as well, it must be one of the two")
+        dataset, _, name = str(column["values_of"]).partition(".")
+        other = path.with_name(f"{dataset}.yaml")
+        lenders = _columns_of(yaml.safe_load(other.read_text(encoding="utf-8"))) if other.is_file() else []
+        values = next((lender.get("values") for lender in lenders if lender.get("name") == name), None)
+        if not values:
+            raise ContractError(f"{mistake} {column['values_of']!r} is no DATASET.COLUMN that has values")
+        column["values"] = values
+
+
+def _columns_of(raw: Any) -> list[dict[str, Any]]:
+    columns = raw.get("columns") if isinstance(raw, dict) else None
+    return [column for column in columns if isinstance(column, dict)] if isinstance(columns, list) else []
 
 
 def _mistake(raw: dict[str, Any], item: Any) -> str:
