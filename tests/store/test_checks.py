@@ -16,7 +16,10 @@ insert into store.game_release (game_id, platform, publisher_id) values ('G-1', 
 insert into store.customer (customer_id, ref) overriding system value values (1001, 'CUST-0001');
 insert into store.transaction (transaction_id, type, occurred_at, currency, reported_total, customer_id)
 values ('T-1', 'sale', '2025-01-05T14:22:10Z', 'EUR', 10, 1001);
+insert into ops.load (load_id, kind, object_key, version_id, put_at, size_bytes, file_load_id) overriding system value
+values (1001, 'file', 'landing/game/base.csv', 'v1', '2025-01-05T14:22:10Z', 10, 1001);
 """
+ERASED_AT = "2025-04-05T14:22:10Z"
 # A row of each table that has checks, as it is accepted.
 ROWS: dict[str, dict[str, Any]] = {
     "store.publisher": {"publisher_id": "P-9", "name": "Nine", "name_key": "nine", "country_code": "DE"},
@@ -88,6 +91,28 @@ ROWS: dict[str, dict[str, Any]] = {
         "unchanged": 1,
         "superseded": 1,
     },
+    "ops.rejected_row": {"load_id": 1001, "line_no": 2, "reason": "missing", "detail": "it is empty", "raw": "G-1,,,"},
+    "ops.held_row": {
+        "load_id": 1001,
+        "line_no": 2,
+        "column_name": "game_ref",
+        "reason": "unknown_game",
+        "detail": "no game has the id G-9",
+        "raw": "T-1,1,G-9",
+        "ref_dataset": "game",
+        "ref_value": "G-9",
+        "ref_key": "g 9",
+    },
+    "ops.issue": {"load_id": 1001, "line_no": 2, "kind": "missing_date", "detail": "it is empty"},
+    "ops.alias_correction": {
+        "dataset": "publisher",
+        "alias_is": "id",
+        "alias": "P-9",
+        "alias_key": "P-9",
+        "stands_for": "P-1",
+        "reason": "a typing error",
+        "made_by": "ann",
+    },
 }
 NO_TIMES = [
     "infinity",
@@ -144,6 +169,27 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     LOAD_ACCEPTED: (
         "ops.load",
         [{"inserted": 4}, {"updated": 1}, {"unchanged": 2}, {"superseded": 0}, {"read": 11, "accepted": 8}],
+    ),
+    "rejected_row_is_whole_or_erased": (
+        "ops.rejected_row",
+        [{"raw": None}, {"detail": None}, {"erased_at": ERASED_AT}, {"raw": None, "erased_at": ERASED_AT}],
+    ),
+    "held_row_is_whole_or_erased": (
+        "ops.held_row",
+        [
+            {"raw": None},
+            {"ref_key": None},
+            {"erased_at": ERASED_AT},
+            {"raw": None, "detail": None, "ref_value": None, "erased_at": ERASED_AT},
+        ],
+    ),
+    "issue_is_whole_or_erased": ("ops.issue", [{"detail": None}, {"erased_at": ERASED_AT}]),
+    "alias_correction_dataset_check": ("ops.alias_correction", [{"dataset": "customer"}]),
+    "alias_correction_alias_is_check": ("ops.alias_correction", [{"alias_is": "guess"}]),
+    "alias_correction_is_not_its_target": ("ops.alias_correction", [{"stands_for": "P-9"}]),
+    "alias_correction_removed_by_somebody": (
+        "ops.alias_correction",
+        [{"removed_by": "ann"}, {"removed_at": ERASED_AT}],
     ),
 }
 FLAT = [(check, table, change) for check, (table, changes) in REFUSED.items() for change in changes]

@@ -16,14 +16,25 @@ TABLES = {
         "reason text null, attempts integer, claimed_by text null, lease_until timestamptz null, "
         "claimed_at timestamptz, started_at timestamptz null, finished_at timestamptz null, read bigint, "
         "accepted bigint, rejected bigint, held bigint, inserted bigint, updated bigint, unchanged bigint, "
-        "superseded bigint, issues bigint, tables_changed text[]"
+        "superseded bigint, issues bigint, tables_changed text[], raw_erased_at timestamptz null"
     ),
-    "ops.rejected_row": ("load_id bigint, line_no bigint, column_name text null, reason text, detail text, raw text"),
+    "ops.rejected_row": (
+        "load_id bigint, line_no bigint, column_name text null, reason text, detail text null, raw text null, "
+        "retried_load_id bigint null, erased_at timestamptz null"
+    ),
     "ops.held_row": (
-        "load_id bigint, line_no bigint, column_name text, reason text, detail text, raw text, "
-        "ref_dataset text, ref_value text, ref_key text, retried_load_id bigint null"
+        "load_id bigint, line_no bigint, column_name text, reason text, detail text null, raw text null, "
+        "ref_dataset text, ref_value text null, ref_key text null, retried_load_id bigint null, "
+        "erased_at timestamptz null"
     ),
-    "ops.issue": ("issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text"),
+    "ops.issue": (
+        "issue_id bigint, load_id bigint, line_no bigint, column_name text null, kind text, detail text null, "
+        "erased_at timestamptz null"
+    ),
+    "ops.alias_correction": (
+        "correction_id bigint, dataset text, alias_is text, alias text, alias_key text, stands_for text, "
+        "reason text, made_by text, made_at timestamptz, removed_by text null, removed_at timestamptz null"
+    ),
     "ops.confirmation": "table_name text, key jsonb, load_id bigint, load_line bigint",
     "ops.tombstone": "tombstone_id bigint, table_name text, key jsonb, row_xid xid8",
     "store.publisher": f"publisher_id text, name text, name_key text, country_code text null, {LINEAGE}",
@@ -64,6 +75,7 @@ PRIMARY_KEYS = {
     "ops.rejected_row": "load_id, line_no",
     "ops.held_row": "load_id, line_no",
     "ops.issue": "issue_id",
+    "ops.alias_correction": "correction_id",
     "ops.confirmation": "table_name, key",
     "ops.tombstone": "tombstone_id",
     "store.publisher": "publisher_id",
@@ -81,6 +93,7 @@ PRIMARY_KEYS = {
 }
 FOREIGN_KEYS = {
     "ops.rejected_row (load_id) → ops.load",
+    "ops.rejected_row (retried_load_id) → ops.load",
     "ops.held_row (load_id) → ops.load",
     "ops.held_row (retried_load_id) → ops.load",
     "ops.issue (load_id) → ops.load",
@@ -95,6 +108,15 @@ FOREIGN_KEYS = {
     "store.transaction_line (game_id, platform) → store.game_release",
     "store.play_session (customer_id) → store.customer",
     "store.play_session (game_id) → store.game",
+}
+VIEWS = {
+    "store.transaction_balance",
+    "ops.corrected_publisher",
+    "ops.corrected_game",
+    "ops.publisher_by_id",
+    "ops.publisher_by_name",
+    "ops.game_by_id",
+    "ops.game_by_title",
 }
 TRACKED = sorted(name for name, columns in TABLES.items() if columns.endswith(LINEAGE))
 
@@ -117,7 +139,7 @@ def test_each_schema_has_exactly_these_tables_with_these_columns(owner: psycopg.
     assert {name: columns.replace("timestamp with time zone", "timestamptz") for name, columns in found} == TABLES
 
 
-def test_the_only_view_is_the_balance(owner: psycopg.Connection) -> None:
+def test_there_are_exactly_these_views(owner: psycopg.Connection) -> None:
     found = owner.execute(
         """
         select c.oid::regclass::text from pg_class c
@@ -126,7 +148,7 @@ def test_the_only_view_is_the_balance(owner: psycopg.Connection) -> None:
         OURS,
     ).fetchall()
 
-    assert found == [("store.transaction_balance",)]
+    assert {name for (name,) in found} == VIEWS
 
 
 def test_nothing_of_ours_is_in_public_but_the_revision(owner: psycopg.Connection) -> None:
@@ -183,7 +205,7 @@ def test_each_foreign_key_is_led_by_an_index(owner: psycopg.Connection) -> None:
         OURS,
     ).fetchall()
 
-    assert len(found) == 15
+    assert len(found) == len(FOREIGN_KEYS)
     assert {name for name, _ in found} == FOREIGN_KEYS
     assert [name for name, indexed in found if not indexed] == []
 
