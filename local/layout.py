@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -68,6 +69,11 @@ class Layout:
         if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
             return path
         return Path(tempfile.gettempdir()) / f"marketplace-{self.identity}" / "supervisor.sock"
+
+    def remove_socket(self) -> None:
+        """Remove the directory that the control socket has to itself, if it has one, and is there."""
+        if self.socket.parent != self.run and self.socket.parent.exists():
+            shutil.rmtree(self.socket.parent)
 
     def log_file(self, part: str) -> Path:
         """Return the log of one part, which holds what it writes to its output."""

@@ -410,14 +410,14 @@ class Platform:
 
     def down(self) -> None:
         """Stop everything. Data stays."""
-        if not self.layout.state.exists():
+        if self.layout.state.exists():
+            with self._alone():
+                self.supervisor.shut_down()
+                self.layout.remove_socket()
+        else:
             # Somebody deleted .local; its processes may run all the same.
             end_orphans(self.layout, self._say)
-            return
-        with self._alone():
-            self.supervisor.shut_down()
-            if self.layout.socket.parent != self.layout.run and self.layout.socket.parent.exists():
-                shutil.rmtree(self.layout.socket.parent)
+            self.layout.remove_socket()
 
     def reset(self) -> None:
         """Stop everything and delete all data of this platform. What bootstrap.sh installed stays."""

@@ -286,6 +286,7 @@ def test_down_ends_a_platform_whose_directory_was_deleted(directory: Path):
     shutil.rmtree(platform.layout.state)
     platform.down()
     assert leftovers(platform.layout) == []
+    assert not platform.layout.socket.parent.exists()
     assert [port for port in platform.state.ports.values() if not ports.is_free(port)] == []
     assert any(line.startswith("Ending ") for line in said)
 
