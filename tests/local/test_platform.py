@@ -240,7 +240,8 @@ def test_the_children_of_a_killed_part_are_ended_by_the_next_up(running: tuple[P
     script = "import subprocess, sys; print(subprocess.Popen(['sleep', '60'], stdout=-3, stderr=-3).pid)"
     made = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     child = psutil.Process(int(made.stdout))
-    assert child in leftovers(platform.layout)
+    # It is there once it runs its program: until then it has no environment to be told by.
+    wait_until(lambda: child in leftovers(platform.layout), 10, lambda: "the child does not run")
     before = {name: status.pid for name, status in platform.statuses().items()}
     platform.up()
     assert not child.is_running()
