@@ -12,6 +12,7 @@ import boto3
 import psycopg
 
 from local.platform import Platform
+from tests import accounting
 
 DAGS = Path(__file__).parents[1] / "dags"
 
@@ -22,18 +23,31 @@ class Runner:
     def __init__(self, platform: Platform) -> None:
         self._url = platform.store_url()
         self._airflow_url = platform.store_url("airflow", "airflow")
+        self._owner_url = platform.store_url("store_owner")
         self.s3 = boto3.client("s3")
         self.bucket = platform.state.outputs["LandingBucket"]
 
     def run(self, dag_id: str, /, *, logical_date: datetime | EllipsisType | None = ..., **conf: Any) -> Any:
-        """Run a DAG once without waiting between retries, with `logical_date` (default: now); returns the DAG run."""
+        """Run a DAG once without waiting between retries, with `logical_date` (default: now); returns the DAG run.
+
+        The accounts of what the run has loaded are checked by the csv module's count.
+        """
         from airflow.dag_processing.dagbag import DagBag
 
         # Parsed anew for each run: dag.test() leaves a run's parameters in the DAG object.
         dag = DagBag(str(DAGS / f"{dag_id}.py")).dags[dag_id]
         for task in dag.tasks:
             task.retries = 0
-        return dag.test(run_conf=conf) if logical_date is ... else dag.test(logical_date=logical_date, run_conf=conf)
+        run = dag.test(run_conf=conf) if logical_date is ... else dag.test(logical_date=logical_date, run_conf=conf)
+        accounting.check(self._owner_url, self._body, run=run.run_id)
+        return run
+
+    def _body(self, entry: dict[str, Any]) -> bytes:
+        """Return the bytes of a loaded file: from landing/, if they were not moved, else from where they were moved."""
+        listing = self.s3.list_object_versions(Bucket=self.bucket, Prefix=entry["object_key"]).get("Versions", [])
+        waits = any(v["Key"] == entry["object_key"] and v["VersionId"] == entry["version_id"] for v in listing)
+        key = {"Key": entry["object_key"], "VersionId": entry["version_id"]} if waits else {"Key": entry["archive_key"]}
+        return self.s3.get_object(Bucket=self.bucket, **key)["Body"].read()
 
     def put(self, dataset: str, name: str, text: str) -> None:
         """Put a file into the landing bucket."""

@@ -15,6 +15,7 @@ from psycopg.rows import dict_row
 
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
+from tests import accounting
 
 HEADERS = {
     "publisher": "publisher_id,name,country",
@@ -34,6 +35,7 @@ class Ingestion:
         self._owner_url = owner_url
         self.s3 = s3
         self.bucket = bucket
+        self.files: dict[tuple[str, str], bytes] = {}
         self._runs = itertools.count(1)
 
     def connect(self) -> psycopg.Connection[Any]:
@@ -46,7 +48,8 @@ class Ingestion:
 
     def put_bytes(self, key: str, body: bytes) -> str:
         """Put an object as it is; returns its key."""
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        version = self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)["VersionId"]
+        self.files[key, version] = body
         return key
 
     def claim(self, run: str | None = None, *, max_files: int = 500, **options: Any) -> list[dict[str, Any]]:
@@ -126,6 +129,10 @@ class Ingestion:
         with psycopg.connect(self._owner_url, row_factory=dict_row) as connection:
             return connection.execute("select * from ops.load order by load_id").fetchall()
 
+    def check_accounts(self) -> None:
+        """Fail when the account of a load is not what the csv module counts in the bytes that were put."""
+        accounting.check(self._owner_url, self.files)
+
     def keys(self, prefix: str) -> list[str]:
         """Return the keys of the objects under a prefix."""
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
@@ -134,10 +141,12 @@ class Ingestion:
 
 @pytest.fixture
 def ingestion(fresh_store: Any) -> Iterator[Ingestion]:
-    """An empty store and an empty, versioned bucket on the platform's parts."""
+    """An empty store and an empty, versioned bucket on the platform's parts; the accounts are checked at the end."""
     s3 = boto3.client("s3")
     bucket = f"ingest-test-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=bucket)
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     with contextlib.closing(s3):
-        yield Ingestion(fresh_store.url("store_writer"), fresh_store.url("store_owner"), s3, bucket)
+        engine = Ingestion(fresh_store.url("store_writer"), fresh_store.url("store_owner"), s3, bucket)
+        yield engine
+        engine.check_accounts()

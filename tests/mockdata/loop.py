@@ -17,6 +17,7 @@ from marketplace.ingest.load import load_file
 from marketplace.ingest.objects import LandedObject
 from marketplace.mockdata import truth
 from marketplace.mockdata.generate import LANDING, Order, generate
+from tests import accounting
 from tests.mockdata.expected import File, LoadEntry, Origin, Reckoning, Row
 
 _FIRST_PUT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,9 +106,13 @@ class Loop:
         self.reckoning.retry()
 
     def differences(self) -> list[str]:
-        """Return where the store and the reckoning disagree, each as a line that names file, line and values."""
+        """Return where the store and the reckoning disagree, each as a line that names file, line and values.
+
+        The accounts are held against the csv module's count of the files as well.
+        """
+        found = accounting.faults(self._owner_url, self._bucket.objects)
         with psycopg.connect(self._owner_url) as connection:
-            return [
+            return found + [
                 f"{name}: {difference}"
                 for name, found, expected in _both(connection, self.reckoning)
                 for difference in _compared(found, expected, self._where)
