@@ -7,7 +7,8 @@ values, problems = validate(fields)                            # values is None:
 """
 
 from marketplace.contracts.header import Header, HeaderError, check_header, dataset_for_header
-from marketplace.contracts.model import Column, Contract, ContractError, Rule, load_contract, load_contracts
+from marketplace.contracts.mistakes import ContractError
+from marketplace.contracts.model import Column, Contract, Rule, load_contract, load_contracts
 from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem
 from marketplace.contracts.validate import Checked, Validator, compile_validator

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from marketplace.contracts import amounts, codes, coordinates, dates, people
-from marketplace.contracts.model import Column
+from marketplace.contracts.model import FOLDS, Column
 from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem, Severity, shown
 from marketplace.contracts.values import Invalid, Parsed, is_missing, parse_id, parse_text, trimmed
@@ -47,7 +47,6 @@ _CLEAN_ID = {
     "upper": re.compile(r"[A-Z_.:-]*[0-9][A-Z0-9_.:-]*"),
     "lower": re.compile(r"[a-z_.:-]*[0-9][a-z0-9_.:-]*"),
 }
-_FOLDS: dict[str, Callable[[str], str]] = {"none": str, "upper": str.upper, "lower": str.lower}
 
 
 class Outcome(NamedTuple):
@@ -165,7 +164,7 @@ def _parser(column: Column, order: dates.DateOrder) -> Parser:
 
 def _id_parser(column: Column) -> Parser:
     pattern = re.compile(column.pattern) if column.pattern else None
-    fold = _FOLDS[column.fold]
+    fold = FOLDS[column.fold]
 
     def parse(text: str) -> Parsed:
         value = fold(parse_id(text).value)

@@ -7,15 +7,16 @@ ContractError names the file, the column and the accepted form.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError, model_validator
 
 from marketplace import settings
 from marketplace.contracts.codes import squash
 from marketplace.contracts.dates import DateOrder
+from marketplace.contracts.mistakes import ContractError, described, read_yaml
 
 ColumnType = Literal[
     "id", "text", "name", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
@@ -49,10 +50,17 @@ _NEEDED: dict[str, set[str]] = {
     "reference": {"normaliser", "references"},
     "enum": {"values"},
 }
+# What a column's `fold` does to its values.
+FOLDS: dict[str, Callable[[str], str]] = {"none": str, "upper": str.upper, "lower": str.lower}
 
+# What the staged rows have beside a contract's columns.
+RESERVED = frozenset({
+    "load_line", "raw", "outcome", "reason_column", "reason", "detail", "ref_dataset", "ref_value", "ref_key",
+})  # fmt: skip
 
-class ContractError(ValueError):
-    """A contract is missing or wrong; the message names the file, the column and the accepted form."""
+# The number of a YAML file as it is: neither true, nor '3', nor .inf.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Values = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
 
 
 class _Model(BaseModel):
@@ -62,19 +70,19 @@ class _Model(BaseModel):
 class Column(_Model):
     """One column of a dataset's files."""
 
-    name: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=59)  # with _key, what Postgres takes: 63
     type: ColumnType
     description: StrictStr = Field(min_length=1)
     required: StrictBool = True
-    max_length: int = Field(default=200, ge=1, le=10_000)
+    max_length: int = Field(default=200, strict=True, ge=1, le=10_000)
     values: dict[StrictStr, tuple[StrictStr, ...]] = {}
     values_of: StrictStr | None = None  # the column (DATASET.COLUMN) whose values they are
     unknown: Literal["reject", "accept"] = "reject"
     pattern: StrictStr | None = None
     fold: Literal["upper", "lower", "none"] = "none"
     constants: tuple[StrictStr, ...] = ()
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Number | None = None
+    maximum: Number | None = None
     normaliser: Normaliser | None = None
     references: StrictStr | None = None
 
@@ -91,6 +99,13 @@ class Column(_Model):
                 re.compile(self.pattern)
             except re.error as error:
                 raise ValueError(f"pattern is no regular expression: {error}") from error
+        for constant in self.constants:
+            if self.pattern is None or constant != FOLDS[self.fold](constant):
+                raise ValueError(f"constants: no value can be {constant!r}: values are as `pattern` and `fold` say")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum:g} is above maximum {self.maximum:g}")
+        if self.type == "enum" and not self.values:
+            raise ValueError("values: there is none; accepted: one at least, such as {sale: [], refund: [return]}")
         self.spellings  # noqa: B018  raises when two values share a spelling
         return self
 
@@ -118,12 +133,12 @@ class Rule(_Model):
     A row that breaks it is rejected for `reason`. It is not applied where one of its columns has no value.
     """
 
-    when: dict[StrictStr, tuple[StrictStr, ...]] = {}
+    when: dict[StrictStr, Values] = {}
     column: StrictStr
-    at_most: float | None = None
-    at_least: float | None = None
-    in_: tuple[StrictStr, ...] | None = Field(default=None, alias="in")
-    not_in: tuple[StrictStr, ...] | None = None
+    at_most: Number | None = None
+    at_least: Number | None = None
+    in_: Values | None = Field(default=None, alias="in")
+    not_in: Values | None = None
     reason: StrictStr = Field(pattern=r"^[a-z][a-z0-9_]*$")
 
     @model_validator(mode="after")
@@ -132,6 +147,9 @@ class Rule(_Model):
         if sum(condition is not None for condition in conditions) != 1:
             raise ValueError("a rule has exactly one of at_most, at_least, in, not_in")
         return self
+
+
+Table = Annotated[StrictStr, Field(pattern=r"^[a-z_][a-z0-9_]*\.[a-z_][a-z0-9_]*$")]
 
 
 class Contract(_Model):
@@ -143,7 +161,7 @@ class Contract(_Model):
     date_order: DateOrder = "month_first"
     columns: tuple[Column, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = ()
-    tables: tuple[StrictStr, ...] = Field(min_length=1)
+    tables: tuple[Table, ...] = Field(min_length=1)
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -166,6 +184,11 @@ class Contract(_Model):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"columns: {name} is there twice (one matched by name gives NAME and NAME_key)")
+            if name in RESERVED:
+                raise ValueError(f"columns: {name} is a name that staged rows use themselves; choose another")
+        for option, listed in (("key", self.key), ("tables", self.tables)):
+            if twice := [name for name in listed if listed.count(name) > 1]:
+                raise ValueError(f"{option}: {twice[0]} is there twice")
         for name in self.key:
             if name not in self.header:
                 raise ValueError(f"key: {name} is not a column; the columns are {', '.join(self.header)}")
@@ -195,6 +218,9 @@ class Contract(_Model):
                     raise ValueError(
                         f"rule {rule.reason}: {value!r} is not a value of {name}; the values are {accepted}"
                     )
+                if column.pattern and value not in column.constants and not re.fullmatch(column.pattern, value):
+                    accepted = " or ".join([*column.constants, column.pattern])
+                    raise ValueError(f"rule {rule.reason}: {name} can never be {value!r}; it is {accepted}")
 
     def column(self, name: str) -> Column:
         """Return the column called `name`; raises KeyError when there is none."""
@@ -220,31 +246,33 @@ def load_contract(dataset: str) -> Contract:
 
 def load_contracts() -> dict[str, Contract]:
     """Return all contracts by dataset; raises ContractError when one is wrong or refers to none of them."""
+    for path in contracts_dir().glob("*.yml"):
+        raise ContractError(f"{path.name}: a contract's file ends in .yaml, and would go unread: rename it")
     contracts = {path.stem: read_contract(path) for path in sorted(contracts_dir().glob("*.yaml"))}
     for dataset, contract in contracts.items():
-        for reference in contract.references:
-            if reference not in contracts:
+        for column in contract.columns:
+            if column.references and column.references not in contracts:
                 raise ContractError(
-                    f"{dataset}.yaml: references {reference!r}, which has no contract; the datasets are "
-                    f"{', '.join(contracts)}."
+                    f"{dataset}.yaml: column {column.name!r}, references: {column.references!r} has no contract; "
+                    f"the datasets are {', '.join(contracts)}"
                 )
     return contracts
 
 
 def read_contract(path: Path) -> Contract:
     """Return the contract in the file `path`; raises ContractError with every mistake in it."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path.name}: not YAML: {error}") from error
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ContractError(f"{path.name}: a contract is a mapping: dataset, description, key, columns, tables")
     _borrow_values(raw, path)
     try:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
-        mistakes = "; ".join(_mistake(raw, item) for item in error.errors())
-        raise ContractError(f"{path.name}: {mistakes}") from error
+        options = {"contract": _options(Contract), "column": _options(Column), "rule": _options(Rule)}
+        # A list with a wrong item counts as too short as well: only of an empty one is it news.
+        items = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
+        mistakes = (described(raw, item, options, get_args(ColumnType)) for item in items)
+        raise ContractError(f"{path.name}: {'; '.join(dict.fromkeys(mistakes))}") from error
     if contract.dataset != path.stem:
         raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is")
     return contract
@@ -263,7 +291,7 @@ def _borrow_values(raw: dict[str, Any], path: Path) -> None:
             raise ContractError(f"{mistake} there are values as well, it must be one of the two")
         dataset, _, name = str(column["values_of"]).partition(".")
         other = path.with_name(f"{dataset}.yaml")
-        lenders = _columns_of(yaml.safe_load(other.read_text(encoding="utf-8"))) if other.is_file() else []
+        lenders = _columns_of(read_yaml(other)) if other.is_file() else []
         values = next((lender.get("values") for lender in lenders if lender.get("name") == name), None)
         if not values:
             raise ContractError(f"{mistake} {column['values_of']!r} is no DATASET.COLUMN that has values")
@@ -275,22 +303,5 @@ def _columns_of(raw: Any) -> list[dict[str, Any]]:
     return [column for column in columns if isinstance(column, dict)] if isinstance(columns, list) else []
 
 
-def _mistake(raw: dict[str, Any], item: Any) -> str:
-    """Return one of pydantic's errors as `column 'country', type: Input should be ..., not 'land'`."""
-    location = list(item["loc"])
-    parts = []
-    if len(location) > 1 and location[0] in ("columns", "rules") and isinstance(location[1], int):
-        collection, number = location[:2]
-        entry = raw[collection][number]
-        label = "name" if collection == "columns" else "reason"
-        named = entry.get(label) if isinstance(entry, dict) else None
-        parts.append(f"{collection[:-1]} {named!r}" if named else f"{collection[:-1]} number {number + 1}")
-        location = location[2:]
-    if location[-1:] == ["[key]"]:  # a mapping's key, which YAML may have read as something else: NO is false
-        location = location[:-2]
-    if location:
-        parts.append(".".join(str(step) for step in location))
-    message = item["msg"].removeprefix("Value error, ")
-    if message.startswith("Input should be"):
-        message += f", not {item['input']!r}"
-    return ": ".join([", ".join(parts), message]) if parts else message
+def _options(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
