@@ -27,6 +27,7 @@ def test_a_change_of_a_contract_would_change_the_page() -> None:
 def test_every_code_of_the_validator_is_explained() -> None:
     prefixes = "missing|invalid|implausible|unknown|too|reformatted|rounded|truncated|out|nul|wrong"
     code = re.compile(rf'"((?:{prefixes})_[a-z_]+|missing)"')
-    codes = {found for path in PACKAGE.glob("*.py") for found in code.findall(path.read_text(encoding="utf-8"))}
+    modules = [path for path in PACKAGE.glob("*.py") if path.name != "mistakes.py"]  # which has pydantic's codes
+    codes = {found for path in modules for found in code.findall(path.read_text(encoding="utf-8"))}
     assert {"missing", "nul_byte", "out_of_range", "rounded_amount", "invalid_date", "wrong_header"} <= codes
     assert sorted(found for found in codes if f"`{found}`" not in CURRENT) == []

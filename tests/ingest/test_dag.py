@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from local.platform import Platform
+from marketplace import settings
 from marketplace.ingest import load as load_module
 from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
 from tests.runner import Runner
@@ -182,6 +185,31 @@ def test_a_range_to_reload_must_make_sense(conf: dict[str, str], message: str | 
 def test_a_run_with_a_bad_range_fails_and_claims_nothing(runner: Runner, unique: Callable[[str], str]) -> None:
     runner.put("publisher", unique("waits"), f"publisher_id,name,country\n{unique('P-')},{unique('Waiting ')},US\n")
     assert runner.run("ingest_files", reload_from="yesterday").state == "failed"
+    assert runner.run("ingest_files").state == "success"
+    assert runner.store("select country_code from store.publisher_alias where alias_id = %s", unique("P-")) == [("US",)]
+
+
+def test_a_broken_contract_fails_the_run_and_loses_nothing(
+    runner: Runner,
+    unique: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    include = shutil.copytree(settings.include_dir(), tmp_path / "include")
+    contract = include / "contracts" / "publisher.yaml"
+    contract.write_text(contract.read_text().replace("type: country", "type: land"))
+    runner.put("publisher", unique("waits"), f"publisher_id,name,country\n{unique('P-')},{unique('Patient ')},US\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "include_dir", lambda: include)
+        run = runner.run("ingest_files")
+    assert (run.state, runner.states(run)["claim_files"]) == ("failed", ["failed"])
+    assert (
+        "No file is loaded until the contract is right: publisher.yaml: column 'country', type: found 'land'; accepted:"
+    ) in capsys.readouterr().out
+    assert runner.store("select count(*) from ops.load where object_key like %s", f"%{unique('waits')}") == [(0,)]
+    assert runner.keys("landing/") == [f"landing/publisher/{unique('waits')}"]
+
     assert runner.run("ingest_files").state == "success"
     assert runner.store("select country_code from store.publisher_alias where alias_id = %s", unique("P-")) == [("US",)]
 

@@ -76,11 +76,19 @@ def read_yaml(path: Path) -> Any:
         raise ContractError(f"{path.name}: {where}{problem}") from error
 
 
-def described(raw: Mapping[str, Any], item: Any, options: Mapping[str, Sequence[str]], types: Sequence[str]) -> str:
-    """Return one of pydantic's errors in words: `column 'country', type: found 'land'; accepted: id, text, …`.
+def described(
+    raw: Mapping[str, Any], errors: Sequence[Any], options: Mapping[str, Sequence[str]], types: Sequence[str]
+) -> str:
+    """Return pydantic's errors in words, such as `column 'country', type: found 'land'; accepted: id, text, …`.
 
     `options` are those of a contract, a column and a rule.
     """
+    # A list with a wrong item counts as too short as well: only of an empty one is it news.
+    told = [error for error in errors if error["type"] != "too_short" or not error["input"]]
+    return "; ".join(dict.fromkeys(_described(raw, error, options, types) for error in told))
+
+
+def _described(raw: Mapping[str, Any], item: Any, options: Mapping[str, Sequence[str]], types: Sequence[str]) -> str:
     location = list(item["loc"])
     parts, what = [], "contract"
     if len(location) > 1 and location[0] in ("columns", "rules") and isinstance(location[1], int):

@@ -269,10 +269,8 @@ def read_contract(path: Path) -> Contract:
         contract = Contract.model_validate(raw)
     except ValidationError as error:
         options = {"contract": _options(Contract), "column": _options(Column), "rule": _options(Rule)}
-        # A list with a wrong item counts as too short as well: only of an empty one is it news.
-        items = [item for item in error.errors() if item["type"] != "too_short" or not item["input"]]
-        mistakes = (described(raw, item, options, get_args(ColumnType)) for item in items)
-        raise ContractError(f"{path.name}: {'; '.join(dict.fromkeys(mistakes))}") from error
+        mistakes = described(raw, error.errors(), options, get_args(ColumnType))
+        raise ContractError(f"{path.name}: {mistakes}") from error
     if contract.dataset != path.stem:
         raise ContractError(f"{path.name}: dataset is {contract.dataset!r}, it must be {path.stem!r} as the file is")
     return contract

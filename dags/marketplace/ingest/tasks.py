@@ -10,13 +10,21 @@ from airflow.sdk import get_current_context, timezone
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace import assets, connections, settings
+from marketplace.contracts import ContractError, load_contracts
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
 from marketplace.ingest.operators import NAME_LENGTH
 
 
 def claim(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
-    """Claim landed files for a run and, if its parameters ask for it, archived ones to reload; the oldest first."""
+    """Claim landed files for a run and, if its parameters ask for it, archived ones to reload; the oldest first.
+
+    Fails for good, with nothing claimed, when a contract is wrong or the range to reload makes no sense.
+    """
+    try:
+        load_contracts()
+    except ContractError as error:
+        raise AirflowFailException(f"No file is loaded until the contract is right: {error}") from error
     reloads = _range_to_reload(params["reload_from"], params["reload_to"])
     landed = objects.list_landed(S3Hook().conn, settings.landing_bucket())
     limit = params["max_files"]
