@@ -72,7 +72,8 @@ class _Facts:
 
         self.rejected = _by_load(rows("select load_id, line_no, raw from ops.rejected_row"))
         self.held = _by_load(rows("select load_id, line_no, raw from ops.held_row"))
-        self.retried = Counter(r["retried_load_id"] for r in rows("select retried_load_id from ops.held_row"))
+        again = rows("select retried_load_id from ops.held_row union all select retried_load_id from ops.rejected_row")
+        self.retried = Counter(row["retried_load_id"] for row in again)
         self.issues = _by_load(rows("select load_id, line_no, null as raw from ops.issue"))
         tables = rows(
             "select table_schema || '.' || table_name as name from information_schema.columns"
@@ -103,7 +104,7 @@ def _of_load(entry: Entry, lines: dict[int, str], facts: _Facts) -> Iterator[str
             yield "it was set aside without a reason"
         return
     header, *starts = sorted(lines) or [0]
-    expected = facts.retried[load_id] if entry["kind"] == "retry" else len(starts)
+    expected = facts.retried[load_id] if entry["kind"] in ("retry", "replay") else len(starts)
     figures = {
         "read": (counts["read"], expected, "the csv module counts"),
         "accepted + rejected + held": (
