@@ -70,8 +70,9 @@ test: bootstrap ## all tests, by two workers with a platform of their own each, 
 test-full: bootstrap ## the same, and what takes too long to run each time: more random tries, bigger files
 	@$(PYTEST) -m ""
 
-bench: bootstrap ## how fast a part is, beside others: make bench JOB=mockdata [PEERS=1] (installs what it is compared with)
-	@PYTHONPATH=dags $(PYTHON) -m bench.run $(or $(JOB),mockdata) $(if $(PEERS),--peers)
+bench: bootstrap ## how fast a part is: make bench JOB=ingest [PEERS=1] [ROWS=100000,1000000] [CASES=ours] (PEERS=1 installs others to compare with)
+	@PYTHONPATH=dags $(PYTHON) -m bench.run $(or $(JOB),mockdata) $(if $(PEERS),--peers) $(if $(ROWS),--rows="$$ROWS") \
+		$(if $(CASES),--cases="$$CASES")
 
 bench-docs: bootstrap ## write the tables and plots of docs/ from what make bench has measured
 	@PYTHONPATH=dags $(PYTHON) -m bench.page
@@ -89,7 +90,7 @@ docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's tables and pl
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 
-lock: bootstrap ## write the locks (requirements-dev.txt, local/requirements-emulator.txt) anew
+lock: bootstrap ## write the locks (requirements-dev.txt, local/requirements-emulator.txt, bench/requirements-*.txt) anew
 	@scripts/lock.sh
 
 screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)

@@ -34,7 +34,7 @@ CASES = [
     Case("faker", "bench.mockdata:faker", {"use_weighting": True}),
     Case("faker_unweighted", "bench.mockdata:faker", {"use_weighting": False}),
     Case("faker_record", "bench.mockdata:faker_record"),
-    Case("mimesis", "bench.mockdata:mimesis", packages=("mimesis",)),
+    Case("mimesis", "bench.mockdata:mimesis", requirements="requirements-mockdata.txt"),
 ]
 
 

@@ -7,11 +7,10 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bench.case import REPO, Case, CaseError, Run, measure, summary
+from bench.case import REPO, Case, CaseError, Measure, Run, measure, summary
+from local.errors import LocalError
 
 RESULTS = REPO / ".local" / "bench"
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
@@ -49,37 +49,40 @@ def _processor() -> str:
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
 
 
-@contextmanager
-def interpreter(case: Case) -> Iterator[str]:
-    """Yield the Python that runs a case; for one that needs packages, of an environment that goes afterwards.
+def interpreter(case: Case) -> str:
+    """Return the Python that runs a case: of an environment of its own when it has requirements, made when needed.
 
     Raises CaseError when they cannot be installed.
     """
-    if not case.packages:
-        yield sys.executable
-        return
-    with tempfile.TemporaryDirectory(prefix="marketplace-bench-") as directory:
-        uv = str(Path(sys.executable).with_name("uv"))
-        python = f"{directory}/bin/python"
-        for command in (
-            [uv, "venv", "--quiet", "--python", sys.executable, directory],
-            [uv, "pip", "install", "--quiet", "--python", python, *case.packages],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                last = (done.stderr.strip().splitlines() or ["uv said nothing"])[-1]
-                raise CaseError(f"{case.name}: {', '.join(case.packages)} cannot be installed: {last}")
-        yield python
+    if not case.requirements:
+        return sys.executable
+    lock = Path(__file__).with_name(case.requirements)
+    environment = RESULTS / lock.stem
+    python, installed = environment / "bin" / "python", environment / "installed.txt"
+    if installed.exists() and installed.read_text() == lock.read_text():
+        return str(python)
+    console.print(f"[dim]Installing what {case.name} needs: {lock.relative_to(REPO)}[/dim]")
+    uv = str(Path(sys.executable).with_name("uv"))
+    for command in (
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
+        [uv, "pip", "sync", "--quiet", "--python", str(python), str(lock)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["uv said nothing"])[-1]
+            raise CaseError(f"{case.name}: {lock.name} cannot be installed: {last}")
+    installed.write_text(lock.read_text())
+    return str(python)
 
 
-def run(cases: list[Case]) -> list[dict[str, Any]]:
+def run(cases: list[Case], measure_case: Measure = measure) -> list[dict[str, Any]]:
     """Measure the cases; in turns, so that what else the machine does hits all of them alike."""
+    pythons = {case.name: interpreter(case) for case in cases}
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
     for turn in range(max(case.runs for case in cases)):
         for case in cases:
             if turn < case.runs:
-                with interpreter(case) as python:
-                    measured = measure(case, python)
+                measured = measure_case(case, pythons[case.name])
                 runs[case.name].append(measured)
                 console.print(f"[dim]{case.name}: {measured.rows:,} rows in {measured.seconds:.1f} s[/dim]")
     return [summary(case, runs[case.name]) for case in cases]
@@ -88,15 +91,18 @@ def run(cases: list[Case]) -> list[dict[str, Any]]:
 def show(result: dict[str, Any]) -> None:
     """Print what was measured."""
     table = Table("case", box=None, header_style="bold", title=f"{result['job']}, medians", title_justify="left")
-    for heading in ("rows", "s", "cpu s", "rows/s", "peak MB", "runs"):
+    for heading in ("rows", "s", "cpu s", "server cpu s", "rows/s", "peak MB", "runs"):
         table.add_column(heading, justify="right")
     for case in result["cases"]:
         table.add_row(
             escape(case["name"]), f"{case['rows']:,}", f"{case['seconds']:.2f}", f"{case['cpu_seconds']:.2f}",
+            f"{case['server_cpu_seconds']:.2f}" if case["server_cpu_seconds"] else "",
             f"{case['rows_per_s']:,}", f"{case['peak_rss_mb']:.0f}", str(len(case["runs"])),
         )  # fmt: skip
         for part, measured in case["parts"].items():
-            table.add_row(f"  [dim]{part}[/dim]", f"{measured['rows']:,}", "", "", f"{measured['rows_per_s']:,}")
+            table.add_row(f"  [dim]{part}[/dim]", f"{measured['rows']:,}", "", "", "", f"{measured['rows_per_s']:,}")
+        for phase, seconds in case["phases"].items():
+            table.add_row(f"  [dim]{escape(phase)}[/dim]", "", f"[dim]{seconds:.2f}[/dim]")
     console.print(table)
     for name, ratio in result["ratios"].items():
         console.print(f"{escape(name)}: {ratio:,.2f}")
@@ -109,18 +115,34 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench.run")
     parser.add_argument("job", choices=jobs())
     parser.add_argument("--peers", action="store_true", help="also what has to be installed first")
+    parser.add_argument("--rows", help="other sizes than the job has, such as 100000,1000000")
+    parser.add_argument("--cases", default="", help="only the cases whose names begin with one of these: ours,copy")
     options = parser.parse_args(arguments)
     job = importlib.import_module(f"bench.{options.job}")
-    result: dict[str, Any] = {"job": options.job, "machine": machine()}
+    if options.rows and not hasattr(job, "cases"):
+        parser.error(f"{options.job} has its sizes, and no others: leave ROWS away")
+    # Sizes or cases of one's own are kept apart: the figures of the documents are of all cases of a job.
+    kept = RESULTS / f"{'-'.join(filter(None, [options.job, options.rows, options.cases]))}.json"
+    cases: list[Case] = job.cases(tuple(map(int, options.rows.split(",")))) if options.rows else job.CASES
+    cases = [case for case in cases if options.peers or not case.requirements]
+    cases = [case for case in cases if case.name.startswith(tuple(options.cases.split(",")))]
+    words = {"JOB": options.job, "PEERS": options.peers and "1", "ROWS": options.rows, "CASES": options.cases}
+    command = " ".join(["make bench", *(f"{name}={word}" for name, word in words.items() if word)])
+    result: dict[str, Any] = {"job": options.job, "command": command, "machine": machine()}
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    # So that what is told to end ends its servers as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        result["cases"] = run([case for case in job.CASES if options.peers or not case.packages])
-    except CaseError as error:
+        with job.measuring(cases) if hasattr(job, "measuring") else nullcontext(measure) as measure_case:
+            result["cases"] = run(cases, measure_case)
+    except (CaseError, LocalError) as error:
         console.print(f"[red]{escape(str(error))}[/red]")
         return 1
+    except KeyboardInterrupt:
+        console.print("[red]Interrupted: nothing is kept.[/red]")
+        return 130
     result["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     result["ratios"] = job.ratios({case["name"]: case for case in result["cases"]})
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    kept = RESULTS / f"{options.job}.json"
     kept.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     show(result)
     console.print(f"Kept in {kept.relative_to(REPO)}")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import mockdata, page, run
-from bench.case import Case, CaseError, Part, Run, measure, summary
+from bench.case import Case, CaseError, Part, Run, measure, run_program, summary
 from marketplace.mockdata import profile
 from marketplace.mockdata.generate import Order, generate
 from marketplace.mockdata.interval import Interval
@@ -32,14 +32,27 @@ def test_a_case_that_fails_says_why() -> None:
         measure(Case("broken", "tests.bench.work:fail"), sys.executable)
 
 
+def test_a_program_has_its_own_memory_and_its_last_words_when_it_fails() -> None:
+    hold = "held = bytearray(100_000_000); held[::1024] = bytes(len(held[::1024])); import time; time.sleep(0.2)"
+    assert 100 < run_program([sys.executable, "-c", hold], {}) < 200
+    fail = "import os; print(os.environ['WHY']); raise SystemExit(3)"
+    with pytest.raises(CaseError, match=r"(?s)ended with status 3:.*no such table"):
+        run_program([sys.executable, "-c", fail], {"WHY": "no such table"})
+
+
 def test_what_is_kept_of_runs_are_their_medians() -> None:
     runs = [
-        Run(1000, seconds, cpu, peak, {"half": Part(500, seconds / 4)})
-        for seconds, cpu, peak in [(4.0, 1.0, 90.0), (1.0, 3.0, 80.0), (2.0, 2.0, 50.0)]
-    ]
+        Run(1000, seconds, cpu, peak, {"half": Part(500, seconds / 4)}, server_cpu_seconds=cpu * 3, phases=phases)
+        for seconds, cpu, peak, phases in [
+            (4.0, 1.0, 90.0, {"copy": 1.0}),
+            (1.0, 3.0, 80.0, {"copy": 3.0, "commit": 0.5}),
+            (2.0, 2.0, 50.0, {"copy": 1.5}),
+        ]
+    ]  # fmt: skip
     assert summary(Case("some", "a:b"), runs) == {
         "name": "some", "rows": 1000, "seconds": 2.0, "cpu_seconds": 2.0, "rows_per_s": 500, "peak_rss_mb": 80.0,
-        "runs": [4.0, 1.0, 2.0], "parts": {"half": {"rows": 500, "rows_per_s": 1000}},
+        "runs": [4.0, 1.0, 2.0], "parts": {"half": {"rows": 500, "rows_per_s": 1000}}, "server_cpu_seconds": 6.0,
+        "phases": {"copy": 1.5, "commit": 0.0},
     }  # fmt: skip
 
 
@@ -49,7 +62,7 @@ HALF = {"rows": 5, "rows_per_s": 7_000}
 def measured(name: str, rows: int, peak_rss_mb: float = 100.0) -> dict[str, Any]:
     return {
         "name": name, "rows": rows, "seconds": 2.0, "cpu_seconds": 0.5, "rows_per_s": rows // 2, "runs": [2.0],
-        "peak_rss_mb": peak_rss_mb, "parts": {},
+        "peak_rss_mb": peak_rss_mb, "parts": {}, "server_cpu_seconds": 0.0, "phases": {},
     }  # fmt: skip
 
 
@@ -78,7 +91,7 @@ def test_a_job_is_measured_printed_and_kept(
     cases = [
         Case("ours_normal", "tests.bench.work:allocate", {"megabytes": 2}, runs=2),
         Case("ours_normal_5m", "tests.bench.work:allocate", {"megabytes": 4}, runs=1),
-        Case("with_more", "tests.bench.work:allocate", packages=("something-to-install",)),
+        Case("with_more", "tests.bench.work:allocate", requirements="requirements-mockdata.txt"),
     ]
     monkeypatch.setattr(mockdata, "CASES", cases)
     monkeypatch.setattr(run, "REPO", tmp_path)
@@ -107,7 +120,7 @@ def test_the_same_measures_give_the_same_page_and_plot(tmp_path: Path) -> None:
         ],
         "ratios": {"rows: ours_normal / faker": 15.0},
     }  # fmt: skip
-    section = page.section(result, "images/x.svg")
+    section = page.section(result, "images/x.svg", "cpu_seconds")
     for line in (
         "| ours_normal | 300,000 | 2.00 | 0.50 | 150,000 | 600,000 | 100 | 1 |",
         "| rows: ours_normal / faker | 15 |",
@@ -116,11 +129,11 @@ def test_the_same_measures_give_the_same_page_and_plot(tmp_path: Path) -> None:
     ):
         assert line in section.splitlines()
     for name in ("a.svg", "b.svg"):
-        page.plot(result, tmp_path / name)
+        page.plot(result, tmp_path / name, "cpu_seconds")
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
 
 
 @pytest.mark.parametrize("job", page.PAGES)
 def test_every_page_has_a_place_for_the_figures(job: str) -> None:
     assert job in run.jobs()
-    assert page.PAGES[job].read_text(encoding="utf-8").count(page.START) == 1
+    assert page.PAGES[job].path.read_text(encoding="utf-8").count(page.START) == 1
