@@ -35,9 +35,10 @@ A box is a table. `||` means exactly one, `|o` none or one, `o{` any number; a s
 is part of the referring table's primary key, a dotted line any other. PK marks a primary key, FK a reference,
 UK a unique column.
 
-Every row of `store` and `geo` also has `load_id` and `load_line`, the load (`ops.load`) and the physical line
+Every row of `store` and `geo.area` also has `load_id` and `load_line`, the load (`ops.load`) and the physical line
 of its file that the values came from, null where no file brought it; and `row_xid`, the transaction that last
-wrote it, by which the warehouse sync finds what changed. They are left out below.
+wrote it, by which the warehouse sync finds what changed. They are left out below. `geo.cell` and `geo.activity` are
+derived from the play sessions.
 """
 
 TABLES = """
