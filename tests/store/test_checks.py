@@ -104,6 +104,14 @@ ROWS: dict[str, dict[str, Any]] = {
         "ref_key": "g 9",
     },
     "ops.issue": {"load_id": 1001, "line_no": 2, "kind": "missing_date", "detail": "it is empty"},
+    "ops.confirmation": {
+        "dataset": "game",
+        "load_id": 1001,
+        "first_key": "G-1",
+        "last_key": "G-2",
+        "keys": ["G-1", "G-2"],
+        "load_lines": [2, 3],
+    },
     "ops.alias_correction": {
         "dataset": "publisher",
         "alias_is": "id",
@@ -174,6 +182,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         "ops.rejected_row",
         [{"raw": None}, {"detail": None}, {"erased_at": ERASED_AT}, {"raw": None, "erased_at": ERASED_AT}],
     ),
+    "confirmation_has_a_line_for_each_key": ("ops.confirmation", [{"load_lines": [2]}, {"keys": ["G-1"]}]),
     "held_row_is_whole_or_erased": (
         "ops.held_row",
         [

@@ -12,7 +12,7 @@ WRITER_MAY = {
     "ops.rejected_row": {"SELECT", "INSERT"},
     "ops.issue": {"SELECT", "INSERT"},
     "ops.held_row": {"SELECT", "INSERT", "UPDATE"},
-    "ops.confirmation": {"SELECT", "INSERT", "UPDATE"},
+    "ops.confirmation": {"SELECT", "INSERT", "DELETE"},
     "ops.tombstone": {"SELECT"},
     "ops.alias_correction": {"SELECT", "INSERT"},
     "ops.corrected_publisher": {"SELECT"},

@@ -35,7 +35,9 @@ TABLES = {
         "correction_id bigint, dataset text, alias_is text, alias text, alias_key text, stands_for text, "
         "reason text, made_by text, made_at timestamptz, removed_by text null, removed_at timestamptz null"
     ),
-    "ops.confirmation": "table_name text, key jsonb, load_id bigint, load_line bigint",
+    "ops.confirmation": (
+        "dataset text, load_id bigint, first_key text, last_key text, keys text[], load_lines bigint[]"
+    ),
     "ops.tombstone": "tombstone_id bigint, table_name text, key jsonb, row_xid xid8",
     "store.publisher": f"publisher_id text, name text, name_key text, country_code text null, {LINEAGE}",
     "store.publisher_alias": (
@@ -81,7 +83,7 @@ PRIMARY_KEYS = {
     "ops.held_row": "load_id, line_no",
     "ops.issue": "issue_id",
     "ops.alias_correction": "correction_id",
-    "ops.confirmation": "table_name, key",
+    "ops.confirmation": "dataset, load_id, first_key",
     "ops.tombstone": "tombstone_id",
     "store.publisher": "publisher_id",
     "store.publisher_alias": "alias_id",

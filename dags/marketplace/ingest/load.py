@@ -11,10 +11,11 @@ from psycopg import sql
 
 from marketplace.contracts import Contract, HeaderError, check_header, load_contracts
 from marketplace.ingest import ledger, objects
-from marketplace.ingest.ledger import Account, Connect, Connection, Load, execute, fetch_row
+from marketplace.ingest.apply import apply
+from marketplace.ingest.ledger import Account, Connect, Connection, Load
 from marketplace.ingest.records import FileError, Record, decode, read_records
 from marketplace.ingest.stage import create_tables, note_problems, stage_records
-from marketplace.store import has_query, lock_tables
+from marketplace.store import lock_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -108,7 +109,7 @@ def load_records(connection: Connection, contract: Contract, load: Load, records
     note_problems(connection, issues, [(head.line_no, problem) for problem in header.problems])
     stage_records(connection, contract, load, header.names, records, stage, issues, account)
     lock(connection, contract)
-    _apply(connection, contract, load, stage, issues, account)
+    apply(connection, contract, load, stage, issues, account)
     return account
 
 
@@ -116,58 +117,6 @@ def lock(connection: Connection, contract: Contract) -> None:
     """Wait until nobody writes what a load of this contract writes or refers to; held to the transaction's end."""
     contracts = load_contracts()
     lock_tables(connection, contract.tables, (t for dataset in contract.references for t in contracts[dataset].tables))
-
-
-def _apply(
-    connection: Connection,
-    contract: Contract,
-    load: Load,
-    stage: sql.Identifier,
-    issues: sql.Identifier,
-    account: Account,
-) -> None:
-    """Resolve the staged rows, bring them into the store, and complete the account by what became of them."""
-    order = fetch_row(connection, "ledger/file_order.sql", {"load_id": load.load_id})
-    parameters = {
-        "load_id": load.load_id,
-        **order,
-        # A file that nothing came after, read for the first time, can meet no later report.
-        "contested": bool(order["later_loads"]) or len(order["same_file"]) > 1,
-    }
-    tables = {"stage": stage, "issues": issues}
-    if has_query(f"ingest/{contract.dataset}/resolve.sql"):
-        execute(connection, f"{contract.dataset}/resolve.sql", parameters, **tables)
-    key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
-    execute(connection, "supersede_within_file.sql", {}, stage=stage, key=key)
-    execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables)
-    execute(connection, "quarantine.sql", {"load_id": load.load_id}, **tables)
-
-    outcomes: dict[str | None, int] = dict(
-        connection.execute(sql.SQL("select outcome, count(*) from {} group by outcome").format(stage)).fetchall()
-    )
-    account.rejected += outcomes.pop("rejected", 0)
-    for outcome in ("held", "inserted", "updated", "unchanged", "superseded"):
-        setattr(account, outcome, outcomes.pop(outcome, 0))
-    if outcomes:
-        raise RuntimeError(
-            f"include/sql/store/ingest/{contract.dataset}/apply.sql gave rows the outcomes {outcomes}: each row must "
-            "end as inserted, updated, unchanged, superseded, held or rejected."
-        )
-    counted = connection.execute("select count(*) from ops.issue where load_id = %s", (load.load_id,)).fetchone()
-    account.issues = counted[0] if counted else 0
-    account.tables_changed = [table for table in contract.tables if _changed(connection, table)]
-
-
-def _changed(connection: Connection, table: str) -> bool:
-    """Return whether this transaction has changed a row of `table`, or removed one."""
-    found = connection.execute(
-        sql.SQL(
-            "select exists (select 1 from {} where row_xid = pg_current_xact_id())"
-            " or exists (select 1 from ops.tombstone where row_xid = pg_current_xact_id() and table_name = %s)"
-        ).format(sql.Identifier(*table.split("."))),
-        (table,),
-    ).fetchone()
-    return bool(found and found[0])
 
 
 def _result(

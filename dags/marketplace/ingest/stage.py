@@ -24,10 +24,9 @@ def create_tables(connection: Connection, contract: Contract, stage: sql.Identif
     """
     columns = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in contract.stage_columns]
     connection.execute(
-        sql.SQL(
-            "create temporary table {} (load_line bigint, {}, raw text, outcome text, reason_column text, reason text,"
-            " detail text, ref_dataset text, ref_value text, ref_key text) on commit drop"
-        ).format(stage, sql.SQL(", ").join(columns))
+        sql.SQL("create temporary table {} (load_line bigint, {}, raw text) on commit drop").format(
+            stage, sql.SQL(", ").join(columns)
+        )
     )
     connection.execute(
         sql.SQL(

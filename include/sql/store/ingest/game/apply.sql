@@ -1,52 +1,28 @@
--- Bring the staged games into store.game_alias, and settle which game each source id stands for.
+-- Bring the games into store.game_alias, and settle which game each source id stands for.
 --
 -- Source ids of one normalised title are one game when their release dates agree or are missing; its id is the lowest.
 -- Where dates differ, each date is a game of its own, and so are the ids without a date: nothing says which they are.
 -- The rule looks only at what the source ids last reported, so the order of files does not matter.
 
-update {stage} as s
-set outcome = case
-    when a.alias_id is null then 'inserted'
-    when ops.is_later(a.load_id, a.load_line, s.load_line, %(later_loads)s, %(same_file)s) then 'superseded'
-    when %(contested)s and exists (
-        select 1 from ops.confirmation as c
-        where c.table_name = 'store.game_alias' and c.key = jsonb_build_object('alias_id', a.alias_id)
-            and ops.is_later(c.load_id, c.load_line, s.load_line, %(later_loads)s, %(same_file)s)
-    ) then 'superseded'
-    when (a.title, a.title_key, a.release_date, a.genre)
-        is not distinct from (p.title, p.title_key, p.release_date, p.genre) then 'unchanged'
-    else 'updated'
-end
-from {stage} as p
-left join store.game_alias as a on p.game_id = a.alias_id
-where s.load_line = p.load_line and s.outcome is null;
-
 create temp table affected on commit drop as
-select s.title_key from {stage} as s
+select f.title_key from {rows} as f
 -- A row without a date that changes nothing is looked at for the issue that it may be.
-where s.outcome in ('inserted', 'updated') or (s.outcome = 'unchanged' and s.release_date is null)
+where f.outcome in ('inserted', 'updated') or (f.outcome = 'unchanged' and f.release_date is null)
 union
-select a.title_key from store.game_alias as a
-inner join {stage} as s on a.alias_id = s.game_id
-where s.outcome = 'updated';
+select f.standing_title_key from {rows} as f
+where f.outcome = 'updated';
 
 insert into store.game_alias (alias_id, game_id, title, title_key, release_date, genre, load_id, load_line)
-select s.game_id, s.game_id, s.title, s.title_key, s.release_date, s.genre, %(load_id)s, s.load_line
-from {stage} as s
-where s.outcome = 'inserted';
+select f.game_id, f.game_id, f.title, f.title_key, f.release_date, f.genre, %(load_id)s, f.load_line
+from {rows} as f
+where f.outcome = 'inserted';
 
 update store.game_alias as a
 set
-    title = s.title, title_key = s.title_key, release_date = s.release_date, genre = s.genre,
-    load_id = %(load_id)s, load_line = s.load_line
-from {stage} as s
-where a.alias_id = s.game_id and s.outcome = 'updated';
-
-insert into ops.confirmation as c (table_name, key, load_id, load_line)
-select 'store.game_alias', jsonb_build_object('alias_id', s.game_id), %(load_id)s, s.load_line
-from {stage} as s
-where s.outcome = 'unchanged'
-on conflict (table_name, key) do update set load_id = excluded.load_id, load_line = excluded.load_line;
+    title = f.title, title_key = f.title_key, release_date = f.release_date, genre = f.genre,
+    load_id = %(load_id)s, load_line = f.load_line
+from {rows} as f
+where a.alias_id = f.game_id and f.outcome = 'updated';
 
 create temp table settled on commit drop as
 with spread as (
@@ -55,7 +31,7 @@ with spread as (
         min(a.release_date) over (partition by a.title_key) as first_date,
         max(a.release_date) over (partition by a.title_key) as last_date
     from store.game_alias as a
-    inner join affected as f on a.title_key = f.title_key
+    inner join affected as n on a.title_key = n.title_key
 ),
 
 dated as (
@@ -80,13 +56,13 @@ from dated as d;
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
-    s.load_line, 'release_date', 'ambiguous_title',
+    f.load_line, 'release_date', 'ambiguous_title',
     format(
-        '%%s has no release date, and other ids of the title %%L have different ones: kept apart', s.game_id, s.title
+        '%%s has no release date, and other ids of the title %%L have different ones: kept apart', f.game_id, f.title
     )
-from {stage} as s
-inner join settled as t on s.game_id = t.alias_id
-where s.outcome in ('inserted', 'updated', 'unchanged') and t.which_game_is_unknown;
+from {rows} as f
+inner join settled as t on f.game_id = t.alias_id
+where f.outcome in ('inserted', 'updated', 'unchanged') and t.which_game_is_unknown;
 
 insert into store.game as g (game_id, title, title_key, release_date, genre, load_id, load_line)
 select s.game_id, s.title, s.title_key, s.release_date, s.genre, s.load_id, s.load_line

@@ -1,11 +1,18 @@
 -- The held rows whose game can be found by now: by source id, or by a title that fits one game only. A row whose title
--- was unknown and fits several by now is tried as well: it is held anew, for that reason.
+-- was unknown and fits several by now is tried as well: it is held anew, for that reason. Looked up once for each
+-- reference, however many rows wait for it.
 select h.load_id, h.line_no
-from ops.held_row as h
+from (
+    select w.ref_value, w.ref_key, w.reason
+    from ops.held_row as w
+    where w.retried_load_id is null and w.ref_dataset = 'game'
+    group by w.ref_value, w.ref_key, w.reason
+) as r
+inner join ops.held_row as h on r.ref_value = h.ref_value and r.ref_key = h.ref_key and r.reason = h.reason
 where h.retried_load_id is null and h.ref_dataset = 'game' and (
-    exists (select 1 from store.game_alias as a where a.alias_id = h.ref_value)
-    or (select count(distinct a.game_id) from store.game_alias as a where a.title_key = h.ref_key) = 1
-    or (
-        h.reason = 'unknown_game' and exists (select 1 from store.game_alias as a where a.title_key = h.ref_key)
+    exists (select 1 from ops.game_by_id as g where g.alias_id = r.ref_value)
+    or exists (
+        select 1 from ops.game_by_title as g
+        where g.title_key = r.ref_key and (g.games = 1 or r.reason = 'unknown_game')
     )
 )

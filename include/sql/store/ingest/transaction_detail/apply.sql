@@ -1,12 +1,17 @@
--- Bring the staged lines into store.transaction_line, with the releases that they are the first to report.
+-- Bring the lines into store.transaction_line, with the releases that they are the first to report.
 
 -- Who publishes a release is settled by its earliest report (order of files, then line), in whatever order files load:
 -- a report by a later file yields to this one, an earlier report stands. What a person set (no load) stands for ever.
+create temp table reported on commit drop as
+select f.game_id, f.platform, f.publisher_id, min(f.load_line) as load_line
+from {rows} as f
+where f.outcome <> 'held'
+group by f.game_id, f.platform, f.publisher_id;
+
 create temp table report on commit drop as
-select distinct on (s.game_id, s.platform) s.game_id, s.platform, s.publisher_id, s.load_line
-from {stage} as s
-where s.outcome is distinct from 'held'
-order by s.game_id, s.platform, s.load_line;
+select distinct on (r.game_id, r.platform) r.game_id, r.platform, r.publisher_id, r.load_line
+from reported as r
+order by r.game_id, r.platform, r.load_line;
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
@@ -32,90 +37,68 @@ where ops.is_later(g.load_id, g.load_line, excluded.load_line, %(later_loads)s, 
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
-    s.load_line, 'publisher_ref', 'publisher_mismatch',
+    f.load_line, 'publisher_ref', 'publisher_mismatch',
     format('the line says %%s, but %%s on %%s is published by %%s',
-        s.publisher_ref, s.game_id, s.platform, g.publisher_id)
-from {stage} as s
-inner join store.game_release as g on s.game_id = g.game_id and s.platform = g.platform
-where s.outcome is distinct from 'held'
-    and s.publisher_id <> g.publisher_id;
-
-update {stage} as s
-set outcome = case
-    when t.transaction_id is null then 'inserted'
-    when ops.is_later(t.load_id, t.load_line, s.load_line, %(later_loads)s, %(same_file)s) then 'superseded'
-    when %(contested)s and exists (
-        select 1 from ops.confirmation as c
-        where c.table_name = 'store.transaction_line'
-            and c.key = jsonb_build_object('transaction_id', t.transaction_id, 'line_no', t.line_no)
-            and ops.is_later(c.load_id, c.load_line, s.load_line, %(later_loads)s, %(same_file)s)
-    ) then 'superseded'
-    when (t.game_id, t.platform, t.region, t.gross, t.fee, t.reported_net)
-        is not distinct from (p.game_id, p.platform, p.region, p.gross_amount, p.platform_fee, p.net_amount)
-        then 'unchanged'
-    else 'updated'
-end
-from {stage} as p
-left join store.transaction_line as t on p.transaction_id = t.transaction_id and p.line_no = t.line_no
-where s.load_line = p.load_line and s.outcome is null;
+        s.publisher_ref, f.game_id, f.platform, g.publisher_id)
+from reported as r
+inner join store.game_release as g on r.game_id = g.game_id and r.platform = g.platform
+inner join {rows} as f
+    on r.game_id = f.game_id and r.platform = f.platform and r.publisher_id = f.publisher_id
+inner join {stage} as s on f.load_line = s.load_line
+where r.publisher_id <> g.publisher_id and f.outcome <> 'held';
 
 insert into store.transaction_line (
     transaction_id, line_no, game_id, platform, region, gross, fee, reported_net, load_id, load_line
 )
 select
-    s.transaction_id, s.line_no, s.game_id, s.platform, s.region, s.gross_amount, s.platform_fee, s.net_amount,
-    %(load_id)s, s.load_line
-from {stage} as s
-where s.outcome = 'inserted'
-order by s.transaction_id, s.line_no;
+    f.transaction_id, f.line_no, f.game_id, f.platform, f.region, f.gross_amount, f.platform_fee, f.net_amount,
+    %(load_id)s, f.load_line
+from {rows} as f
+where f.outcome = 'inserted';
 
 update store.transaction_line as t
 set
-    game_id = s.game_id, platform = s.platform, region = s.region, gross = s.gross_amount, fee = s.platform_fee,
-    reported_net = s.net_amount, load_id = %(load_id)s, load_line = s.load_line
-from {stage} as s
-where t.transaction_id = s.transaction_id and t.line_no = s.line_no and s.outcome = 'updated';
-
-insert into ops.confirmation as c (table_name, key, load_id, load_line)
-select
-    'store.transaction_line',
-    jsonb_build_object('transaction_id', s.transaction_id, 'line_no', s.line_no), %(load_id)s, s.load_line
-from {stage} as s
-where s.outcome = 'unchanged'
-on conflict (table_name, key) do update set load_id = excluded.load_id, load_line = excluded.load_line;
+    game_id = f.game_id, platform = f.platform, region = f.region, gross = f.gross_amount, fee = f.platform_fee,
+    reported_net = f.net_amount, load_id = %(load_id)s, load_line = f.load_line
+from {rows} as f
+where t.transaction_id = f.transaction_id and t.line_no = f.line_no and f.outcome = 'updated';
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
-    s.load_line, 'net_amount', 'net_mismatch',
+    f.load_line, 'net_amount', 'net_mismatch',
     format('reported %%s, but %%s - %%s is %%s',
-        trim_scale(s.net_amount), trim_scale(s.gross_amount), trim_scale(s.platform_fee),
-        trim_scale(s.gross_amount - s.platform_fee))
-from {stage} as s
-where s.outcome in ('inserted', 'updated', 'unchanged') and s.net_amount <> s.gross_amount - s.platform_fee;
+        trim_scale(f.net_amount), trim_scale(f.gross_amount), trim_scale(f.platform_fee),
+        trim_scale(f.gross_amount - f.platform_fee))
+from {rows} as f
+where f.outcome in ('inserted', 'updated', 'unchanged') and f.net_amount <> f.gross_amount - f.platform_fee;
 
 insert into {issues} (line_no, column_name, kind, detail)
 select
-    s.load_line, 'gross_amount', 'wrong_sign',
-    format('%%s in a line of a %%s', trim_scale(s.gross_amount), t.type)
-from {stage} as s
-inner join store.transaction as t on s.transaction_id = t.transaction_id
-where s.outcome in ('inserted', 'updated', 'unchanged')
-    and case when t.type = 'sale' then s.gross_amount < 0 else s.gross_amount > 0 end;
+    f.load_line, 'gross_amount', 'wrong_sign',
+    format('%%s in a line of a %%s', trim_scale(f.gross_amount), f.transaction_type)
+from {rows} as f
+where f.outcome in ('inserted', 'updated', 'unchanged')
+    and case when f.transaction_type = 'sale' then f.gross_amount < 0 else f.gross_amount > 0 end;
 
+-- Of each transaction that this file has lines of: whether all its lines, whatever files they came from, make its
+-- total.
 insert into {issues} (line_no, column_name, kind, detail)
 select
-    touched.load_line, 'transaction_id', 'total_mismatch',
+    b.load_line, 'transaction_id', 'total_mismatch',
     format('transaction %%s reports %%s, but its %%s lines add up to %%s',
-        touched.transaction_id, trim_scale(b.reported_total), b.lines, trim_scale(b.expected_total))
+        b.transaction_id, trim_scale(b.reported_total), b.lines, trim_scale(b.expected_total))
 from (
-    select s.transaction_id, max(s.load_line) as load_line
-    from {stage} as s
-    where s.outcome in ('inserted', 'updated', 'unchanged')
-    group by s.transaction_id
-) as touched
-cross join lateral (
-    select b.reported_total, b.lines, b.expected_total
-    from store.transaction_balance as b
-    where b.transaction_id = touched.transaction_id
+    select
+        t.transaction_id, t.reported_total, n.load_line, count(*) as lines,
+        sum(store.amount_of_line(t.type, l.gross, l.fee)) as expected_total
+    from (
+        select f.transaction_id, max(f.load_line) as load_line
+        from {rows} as f
+        where f.outcome in ('inserted', 'updated', 'unchanged')
+        group by f.transaction_id
+    ) as n
+    inner join store.transaction as t on n.transaction_id = t.transaction_id
+    inner join store.transaction_line as l on n.transaction_id = l.transaction_id
+    group by t.transaction_id, n.load_line
 ) as b
 where b.reported_total <> b.expected_total;

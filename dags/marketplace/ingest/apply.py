@@ -1,0 +1,120 @@
+"""Applying one load's staged rows: resolved and compared with the store, written into it, and accounted for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from psycopg import sql
+
+from marketplace.contracts import Contract
+from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
+from marketplace.store import has_query, query
+
+log = logging.getLogger(__name__)
+
+# Of the load's own transaction. Rows are sorted and hashed by the hundred thousand, by one process (temporary tables
+# are not read in parallel); compiling the expressions takes longer than it saves.
+SETTINGS = {"work_mem": "128MB", "jit": "off"}
+
+# Keys in one row of ops.confirmation.
+PACK = 2_000
+
+
+def apply(
+    connection: Connection,
+    contract: Contract,
+    load: Load,
+    stage: sql.Identifier,
+    issues: sql.Identifier,
+    account: Account,
+) -> None:
+    """Bring the staged rows into the store, under the locks of the caller, and complete the account."""
+    for name, value in SETTINGS.items():
+        connection.execute("select set_config(%s, %s, true)", (name, value))
+    order = fetch_row(connection, "ledger/file_order.sql", {"load_id": load.load_id})
+    parameters = {"load_id": load.load_id, "dataset": contract.dataset, "pack": PACK, **order}
+    # A file that nothing came after, read for the first time, can meet no later report.
+    contested = bool(order["later_loads"]) or len(order["same_file"]) > 1
+    rows = sql.Identifier("pg_temp", f"load_{load.load_id}_row")
+    tables = {"stage": stage, "issues": issues, "rows": rows}
+    key_text = _key_text(contract)
+
+    with _logged("compared with the store"):
+        if has_query(f"ingest/{contract.dataset}/prepare.sql"):
+            execute(connection, f"{contract.dataset}/prepare.sql", parameters, **tables)
+        found = query(f"ingest/{contract.dataset}/rows.sql", **tables)
+        execute(connection, "verdict.sql", parameters, rows=rows, found=found, key=_key(contract))
+        connection.execute(sql.SQL("analyze {}").format(rows))
+    if contested:
+        with _logged("compared with what later files confirmed"):
+            execute(connection, "yield.sql", parameters, rows=rows, key=key_text)
+    outcomes = _outcomes(connection, contract, rows)
+    written = outcomes["inserted"] + outcomes["updated"]
+    with _logged(f"{written:,} rows written, {outcomes['unchanged']:,} found unchanged"):
+        execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables)
+    if outcomes["unchanged"]:
+        with _logged("confirmations written"):
+            execute(connection, "confirm.sql", parameters, rows=rows, key=key_text)
+    with _logged("held and rejected rows and issues written"):
+        execute(connection, "quarantine.sql", parameters, **tables)
+
+    account.rejected += outcomes.pop("rejected")
+    for outcome, count in outcomes.items():
+        setattr(account, outcome, count)
+    counted = connection.execute("select count(*) from ops.issue where load_id = %s", (load.load_id,)).fetchone()
+    account.issues = counted[0] if counted else 0
+    account.tables_changed = [table for table in contract.tables if _changed(connection, table)]
+
+
+@contextmanager
+def _logged(what: str) -> Iterator[None]:
+    """Log what was done, with the seconds that it took."""
+    started = time.monotonic()
+    yield
+    log.info("%s in %.1f s", what, time.monotonic() - started)
+
+
+def _key(contract: Contract) -> sql.Composed:
+    """Return the key's columns as rows are sorted by: text by its bytes, which is quick and as good as any order."""
+    types = dict(contract.stage_columns)
+    return sql.SQL(", ").join(
+        sql.SQL('f.{} collate "C"' if types[name] == "text" else "f.{}").format(sql.Identifier(name))
+        for name in contract.key
+    )
+
+
+def _key_text(contract: Contract) -> sql.Composable:
+    """Return the expression of a row's key as one text, as ops.confirmation has it."""
+    columns = [sql.SQL("f.{}").format(sql.Identifier(name)) for name in contract.key]
+    if len(columns) == 1:
+        return sql.SQL("{}::text").format(columns[0])
+    return sql.SQL("row({})::text").format(sql.SQL(", ").join(columns))
+
+
+def _outcomes(connection: Connection, contract: Contract, rows: sql.Identifier) -> dict[str, int]:
+    """Return how many rows have each outcome; raises RuntimeError when the dataset's SQL gave another one."""
+    counts = dict.fromkeys(("rejected", "held", "inserted", "updated", "unchanged", "superseded"), 0)
+    counted = connection.execute(sql.SQL("select outcome, count(*) from {} group by outcome").format(rows))
+    for outcome, count in counted.fetchall():
+        if outcome not in counts:
+            raise RuntimeError(
+                f"include/sql/store/ingest/{contract.dataset}/rows.sql gives {count} rows the outcome {outcome!r}: "
+                "a refusal is 'held' or 'rejected', an effect 'inserted', 'updated' or 'unchanged'."
+            )
+        counts[outcome] = count
+    return counts
+
+
+def _changed(connection: Connection, table: str) -> bool:
+    """Return whether this transaction has changed a row of `table`, or removed one."""
+    found = connection.execute(
+        sql.SQL(
+            "select exists (select 1 from {} where row_xid = pg_current_xact_id())"
+            " or exists (select 1 from ops.tombstone where row_xid = pg_current_xact_id() and table_name = %s)"
+        ).format(sql.Identifier(*table.split("."))),
+        (table,),
+    ).fetchone()
+    return bool(found and found[0])

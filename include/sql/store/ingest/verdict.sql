@@ -1,0 +1,20 @@
+-- Give each staged row its outcome. What stands in the brackets is the dataset's rows.sql: for each staged row the
+-- values to store, why it is refused, whose report stands in the store, and the row's effect if nothing forbids it.
+-- The rows are sorted by their key, so that those to insert are.
+create temp table {rows} on commit drop as
+select
+    f.*, -- noqa: AM04
+    case
+        when (f.refusal).outcome is not null then (f.refusal).outcome
+        -- Of the rows of one key that can be applied, the last line of the file wins.
+        when row_number() over (
+            partition by {key}, (f.refusal).outcome is null order by f.load_line desc
+        ) > 1 then 'superseded'
+        when ops.is_later(f.standing_load_id, f.standing_load_line, f.load_line, %(later_loads)s, %(same_file)s)
+            then 'superseded'
+        else f.effect
+    end as outcome
+from (
+    {found}
+) as f
+order by {key};
