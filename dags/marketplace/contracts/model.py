@@ -53,9 +53,9 @@ _NEEDED: dict[str, set[str]] = {
 # What a column's `fold` does to its values.
 FOLDS: dict[str, Callable[[str], str]] = {"none": str, "upper": str.upper, "lower": str.lower}
 
-# What the staged rows have beside a contract's columns.
+# What the rows of a load have beside a contract's columns: see docs/adding-a-dataset.md.
 RESERVED = frozenset({
-    "load_line", "raw", "outcome", "reason_column", "reason", "detail", "ref_dataset", "ref_value", "ref_key",
+    "load_line", "raw", "refusal", "effect", "outcome", "standing_load_id", "standing_load_line",
 })  # fmt: skip
 
 # The number of a YAML file as it is: neither true, nor '3', nor .inf.
