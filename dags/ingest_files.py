@@ -1,8 +1,9 @@
 """
 ### What it does
 Loads the CSV files that wait under `landing/DATASET/` into the store: validates each row by its dataset's contract,
-resolves references, keeps what it cannot accept as data (rejected or held, with the reason), and writes an account of
-every file into `ops.load`. Then it moves the files to `archive/`, or to `rejected/` when a file is wrong as a whole.
+resolves references, keeps what it cannot accept as data (rejected or held, with the reason), and accounts for every
+file in `ops.load`. Then it moves the files to `archive/`, or to `rejected/` when one is wrong as a whole. It fails when
+too much was rejected, of a file or (*max_rejected_share*) of all its rows: what was accepted is stored by then.
 
 ### Starts
 Within seconds of a file's arrival (S3 tells the landing queue), and every 15 minutes in case a message was lost.
@@ -14,9 +15,9 @@ Within seconds of a file's arrival (S3 tells the landing queue), and every 15 mi
 `store.*`, `ops.load`, `ops.rejected_row`, `ops.held_row`, `ops.issue`; announces each table that really changed.
 
 ### Running it again
-Changes nothing: a file version is loaded once, and a file with the same rows leaves them as they are. Files count in
-the order in which they were put, in whatever order they are loaded. To read archived files again, for example after a
-contract was corrected, trigger it with *reload_from* and *reload_to*.
+Changes nothing: a file version is loaded once, in the order in which the files were put, and the same rows leave the
+tables as they are. To read archived files again, say after a contract was mended, trigger it with *reload_from* and
+*reload_to*. `check_rejected_share`, cleared, counts anew: without rows replayed since, and files reloaded or put again.
 
 ### Not guaranteed
 A load is one transaction, so a file shows all at once or not at all, but two files do not show at the same moment.
@@ -32,20 +33,17 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, t
 from marketplace import assets, settings
 from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
 
-# The longest file decides; a statement that runs longer is stopped with its task.
-LOAD_TIMEOUT = timedelta(hours=2)
+LOAD_TIMEOUT = timedelta(hours=2)  # a statement that runs longer is stopped with its task
 SHORT_TIMEOUT = timedelta(minutes=10)
-# The short tasks of a small run do not queue behind the many files of a large one.
-FIRST = 100
+FIRST = 100  # the short tasks of a small run do not queue behind the many files of a large one
+EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
 TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 
 
 @dag(
     doc_md=__doc__,
     description="Loads CSV files into the store when they land, or at the quarter hour, and accounts for every row",
-    schedule=AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"), assets=[assets.landing()]
-    ),
+    schedule=AssetOrTimeSchedule(timetable=EVERY_QUARTER, assets=[assets.landing()]),
     catchup=False,
     max_active_runs=4,
     dagrun_timeout=timedelta(hours=6),
@@ -60,6 +58,9 @@ TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
     params={
         "max_files": Param(500, type="integer", minimum=1, maximum=500, description="At most so many files a run"),
         "retry_failed": Param(False, type="boolean", description="Try files again that failed too often and wait"),
+        "max_rejected_share": Param(
+            0.2, type="number", minimum=0, maximum=1, description="Fail when more of all the run's rows is rejected"
+        ),
         "reload_from": Param(None, description="Reload archived files put from then on", **TIME),
         "reload_to": Param(None, description="... and before then (default: now)", **TIME),
     },
@@ -84,10 +85,19 @@ def ingest_files() -> None:
         """Announce the tables that this run has changed, and come again when files are left."""
         from marketplace.ingest import tasks
 
-        return tasks.publish_assets(run_id, params, outlet_events, SHORT_TIMEOUT)
+        return tasks.publish_assets(run_id, outlet_events, SHORT_TIMEOUT, max_files=params["max_files"])
 
-    retried = retry_held_rows()
-    retried >> publish_assets()
+    # A leaf beside file.delete: a load or a move that fails fails the run by that, and the others are still checked.
+    @task(multiple_outputs=False, priority_weight=FIRST)
+    def check_rejected_share(run_id: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Fail when too much was rejected, naming files and reasons; else the result says how much was."""
+        from marketplace.ingest import tasks
+
+        return tasks.check_rejected_share(run_id, params["max_rejected_share"], SHORT_TIMEOUT)
+
+    retried, checked = retry_held_rows(), check_rejected_share()
+    retried >> publish_assets() >> checked
+    retried >> checked
 
     @task_group
     def file(claim: dict[str, Any]) -> None:

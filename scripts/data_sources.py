@@ -32,6 +32,7 @@ def section(contract: Contract) -> str:
     ]
     if any(column.type in ("date", "timestamp") for column in contract.columns):
         lines[-1] += f" Ambiguous dates are read {contract.date_order.replace('_', ' ')}."
+    lines[-1] += f" Its run fails when more than {contract.max_rejected_share:.0%} of a file's rows are rejected."
     lines += ["", "| column | type | required | what it is | what is particular |", "|---|---|---|---|---|"]
     for column in contract.columns:
         cells = (

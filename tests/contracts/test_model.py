@@ -162,6 +162,10 @@ def test_a_wrong_column_is_named(tmp_path: Path, number: int, change: dict[Any, 
         ({"tables": ["probe"]}, f"tables.0: found 'probe'; accepted: {ACCEPTED['tables']}"),
         ({"tables": ["store.a", "store.b; drop"]}, f"tables.1: found 'store.b; drop'; accepted: {ACCEPTED['tables']}"),
         ({"tables": ["store.probe", "store.probe"]}, "tables: store.probe is there twice"),
+        *(
+            ({"max_rejected_share": value}, f"max_rejected_share: found {value!r}; accepted: a number from 0 to 1")
+            for value in (1.01, -0.01, "0.5", True, None)
+        ),
         ({"dataset": "sample"}, "dataset is 'sample', it must be 'probe' as the file is"),
         ({"dataset": "Probe"}, f"dataset: found 'Probe'; accepted: {ACCEPTED['dataset']}"),
         ({"columns": {"probe_id": {"type": "id"}}}, "columns: found {'probe_id': {'type': 'id'}}; accepted: "
@@ -172,11 +176,13 @@ def test_a_wrong_column_is_named(tmp_path: Path, number: int, change: dict[Any, 
         ),
         (
             {"owner": "me"},
-            "owner: there is no such option; accepted: dataset, description, key, date_order, columns, rules, tables",
+            "owner: there is no such option; accepted: dataset, description, key, date_order, columns, rules, tables, "
+            "max_rejected_share",
         ),
         (
             {True: "me"},
-            "1: there is no such option; accepted: dataset, description, key, date_order, columns, rules, tables",
+            "1: there is no such option; accepted: dataset, description, key, date_order, columns, rules, tables, "
+            "max_rejected_share",
         ),
     ],
 )  # fmt: skip

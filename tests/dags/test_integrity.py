@@ -15,6 +15,10 @@ from marketplace.mockdata import profile
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 # A new DAG, task or edge is added here as well. Each task with the tasks it waits for.
 EXPECTED_TASKS = {
+    "expire_raw_lines": {
+        "erase_old_lines": set(),
+        "erase_lines_of_person": set(),
+    },
     "generate_mock_data": {
         "choose_intervals": set(),
         "put_files": {"choose_intervals"},
@@ -27,6 +31,13 @@ EXPECTED_TASKS = {
         "file.delete": {"file.load", "file.archive"},
         "retry_held_rows": {"file.load"},
         "publish_assets": {"retry_held_rows"},
+        "check_rejected_share": {"retry_held_rows", "publish_assets"},
+    },
+    "replay_rows": {
+        "load_rows_again": set(),
+        "retry_held_rows": {"load_rows_again"},
+        "publish_assets": {"retry_held_rows"},
+        "sum_up": {"load_rows_again", "retry_held_rows", "publish_assets"},
     },
     "migrate": {
         "migrate_store": set(),
@@ -36,9 +47,11 @@ EXPECTED_TASKS = {
 SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
 # Several runs at once, where that is safe, and why.
 MAX_ACTIVE_RUNS = {
+    "expire_raw_lines": 1,
     "generate_mock_data": 4,  # intervals share nothing, and a backfill has many
     "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart
     "migrate": 1,
+    "replay_rows": 1,
 }
 TAGS = {"ingest", "mock-data", "operations", "store"}
 OWNERS = {"data-platform"}

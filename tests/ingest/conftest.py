@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -13,6 +15,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from marketplace.contracts import model
 from marketplace.ingest import held, ledger, objects
 from marketplace.ingest.load import load_file
 from tests import accounting
@@ -124,6 +127,14 @@ class Ingestion:
             ),
         }
 
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table, as text: what changes nothing leaves this as it is."""
+        tables = self.query(
+            "select oid::regclass::text from pg_class where relkind = 'r' and relpersistence = 'p'"
+            " and relnamespace::regnamespace::text in ('ops', 'store', 'geo')"
+        )
+        return {table: self.query(f"select t::text from {table} as t order by 1") for (table,) in tables}
+
     def loads(self) -> list[dict[str, Any]]:
         """Return the ledger, in the order of its entries."""
         with psycopg.connect(self._owner_url, row_factory=dict_row) as connection:
@@ -137,6 +148,23 @@ class Ingestion:
         """Return the keys of the objects under a prefix."""
         listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix)
         return sorted(o["Key"] for o in listed.get("Contents", []))
+
+
+@pytest.fixture
+def mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
+    """Replaces a text in a dataset's contract, as a person does who mends it; for the rest of the test."""
+    contracts = tmp_path / "contracts"
+
+    def replace(dataset: str, old: str, new: str) -> None:
+        if not contracts.exists():
+            shutil.copytree(model.contracts_dir(), contracts)
+            monkeypatch.setattr(model, "contracts_dir", lambda: contracts)
+        path = contracts / f"{dataset}.yaml"
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    return replace
 
 
 @pytest.fixture

@@ -60,7 +60,11 @@ def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str],
         "file.delete": ["success"] * 4,
         "retry_held_rows": ["success"],
         "publish_assets": ["success"],
+        "check_rejected_share": ["success"],
     }
+    assert runner.results(run, "check_rejected_share") == [
+        {"files": 4, "set_aside": 0, "read": 4, "rejected": 0, "share": 0.0}
+    ]
     assert runner.keys("landing/") == []
     assert runner.store("select game_id from store.transaction_line where transaction_id = %s", transaction) == [
         (game,)
@@ -92,13 +96,79 @@ def test_a_run_that_an_event_doubles_finds_nothing_to_do(runner: Runner) -> None
     assert runner.announced(run) == []
 
 
-def test_a_file_that_is_wrong_as_a_whole_does_not_stop_the_others(runner: Runner, unique: Callable[[str], str]) -> None:
+def test_a_file_that_is_wrong_as_a_whole_fails_the_run_when_the_others_are_done(
+    runner: Runner, unique: Callable[[str], str]
+) -> None:
     runner.put("publisher", unique("bad"), "publisher_id;name\n")
     runner.put("publisher", unique("good"), f"publisher_id,name,country\n{unique('P-')},{unique('Publisher ')},\n")
     run = runner.run("ingest_files")
-    assert run.state == "success"
+    assert run.state == "failed"
+    assert runner.states(run) == {
+        "claim_files": ["success"],
+        "file.load": ["success"] * 2,
+        "file.archive": ["success"] * 2,
+        "file.delete": ["success"] * 2,
+        "retry_held_rows": ["success"],
+        "publish_assets": ["success"],
+        "check_rejected_share": ["failed"],
+    }
+    assert runner.announced(run) == ["store.publisher", "store.publisher_alias"]
     assert runner.keys("landing/") == []
     assert [key.rsplit("-", 1)[-1] for key in runner.keys("rejected/publisher/")][-1] == unique("bad")
+    assert runner.run("ingest_files").state == "success"
+
+
+def test_a_run_may_be_allowed_a_larger_share(runner: Runner, unique: Callable[[str], str]) -> None:
+    header, rows = "publisher_id,name,country\n", f"{unique('P-')},{unique('Half ')},\n{unique('Q-')},,\n"
+    for name, share, state in (("r1", 0.2, "failed"), ("r2", 0.5, "success")):
+        runner.put("publisher", unique(name), header + rows)
+        assert runner.run("ingest_files", max_rejected_share=share).state == state
+    assert runner.store("select count(*) from store.publisher where publisher_id = %s", unique("P-")) == [(1,)]
+
+
+def test_rows_are_replayed_by_a_form(
+    runner: Runner, unique: Callable[[str], str], mend: Callable[[str, str, str], None]
+) -> None:
+    header = "transaction_id,txn_type,txn_ts,currency,total_amount,customer_ref\n"
+    right, wrong = unique("T-"), unique("U-")
+    runner.put("transaction", unique("gifts"), (
+        f"{header}{right},sale,2025-01-05,EUR,10,CUST-0001\n{wrong},gift,2025-01-05,EUR,20,CUST-0001\n"
+    ))  # fmt: skip
+    runner.run("ingest_files", max_rejected_share=0.5)
+    for nonsense in ({}, {"dataset": "gift"}, {"dataset": "transaction", "put_to": "soon"}):
+        run = runner.run("replay_rows", **nonsense)
+        assert (run.state, runner.states(run)["load_rows_again"]) == ("failed", ["failed"])
+    mend("transaction", "sale: []", "sale: [gift]")
+
+    run = runner.run("replay_rows", file=f"landing/transaction/{unique('gifts')}")
+
+    assert run.state == "success"
+    (account,) = runner.results(run, "load_rows_again")[0]
+    assert (account["file"], account["read"], account["inserted"]) == (f"landing/transaction/{unique('gifts')}", 1, 1)
+    assert runner.results(run, "sum_up") == [{
+        "files": 1, "read": 1, "accepted": 1, "rejected": 0, "held": 0, "inserted": 1, "updated": 0, "unchanged": 0,
+        "superseded": 0, "held_rows_resolved": 0,
+    }]  # fmt: skip
+    assert runner.announced(run) == ["store.transaction"]
+    assert runner.store("select reported_total::int from store.transaction where transaction_id = %s", wrong) == [(20,)]
+
+
+def test_a_persons_raw_lines_are_erased_by_a_form(runner: Runner, unique: Callable[[str], str]) -> None:
+    ref = f"CUST-{int(unique(''), 16)}"
+    header = "transaction_id,txn_type,txn_ts,currency,total_amount,customer_ref\n"
+    runner.put("transaction", unique("theirs"), f"{header}{unique('T-')},gift,2025-01-05,EUR,20,{ref}\n")
+    runner.run("ingest_files")
+    mine = (
+        "select count(*) from ops.rejected_row r join ops.load l using (load_id) where l.object_key like %s and raw is "
+    )
+    for conf, erased in (({}, 0), ({"customer_ref": ref}, 1)):
+        run = runner.run("expire_raw_lines", **conf)
+        assert run.state == "success"
+        assert runner.states(run)["erase_lines_of_person"] == ["success" if conf else "skipped"]
+        assert runner.store(f"{mine} null", f"%{unique('theirs')}") == [(erased,)]
+    assert runner.results(run, "erase_lines_of_person") == [
+        {"loads": 0, "rejected_rows": 1, "held_rows": 0, "held_rows_closed": 0, "issues": 0}
+    ]
 
 
 def test_a_load_that_fails_fails_the_run_and_leaves_its_file(

@@ -121,7 +121,7 @@ def _message(item: Any, location: list[Any], options: Sequence[str], types: Sequ
             return f"it is missing; accepted: {accepted}"
         case "greater_than_equal" | "less_than_equal":
             bound = str(item["msg"]).removeprefix("Input should be ")
-            return f"found {item['input']!r}; accepted: {accepted} {bound}"
+            return f"found {item['input']!r}; accepted: {accepted if ' to ' in accepted else f'{accepted} {bound}'}"
     found = item["input"]
     hint = ""
     if item["type"] == "string_type" and isinstance(found, bool):

@@ -62,6 +62,9 @@ RESERVED = frozenset({
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Values = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
 
+# The share of a file's rows that may be rejected before its run fails; also of a file that no contract knows.
+MAX_REJECTED_SHARE = 0.5
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,6 +165,7 @@ class Contract(_Model):
     columns: tuple[Column, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = ()
     tables: tuple[Table, ...] = Field(min_length=1)
+    max_rejected_share: Number = Field(default=MAX_REJECTED_SHARE, ge=0, le=1)
 
     @property
     def header(self) -> tuple[str, ...]:

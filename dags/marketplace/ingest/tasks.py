@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace import assets, connections, settings
 from marketplace.contracts import ContractError, load_contracts
-from marketplace.ingest import held, ledger, objects
+from marketplace.ingest import again, expiry, held, ledger, objects, rejections, replay
 from marketplace.ingest.load import load_file
 from marketplace.ingest.operators import NAME_LENGTH
 
@@ -79,22 +80,92 @@ def load(claimed: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str, 
 def retry_held_rows(run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
     """Load held rows again where their reference can be resolved by now; returns an account a file."""
     with connections.store("writer", timeout)() as connection:
-        retried = held.retry_held_rows(connection, run_id)
+        return _accounts(held.retry_held_rows(connection, run_id))
+
+
+def replay_rows(params: dict[str, Any], run_id: str, timeout: timedelta) -> list[dict[str, Any]]:
+    """Load the rows again that the parameters choose; returns an account for each file that has something new.
+
+    Fails for good when they choose nothing in particular, or when rows cannot be read by their contract any more.
+    """
+    chosen = {name: params[name] for name in ("dataset", "load_id", "file", "reason")}
+    put_from, put_to = (_time(name, params[name]) if params[name] else None for name in ("put_from", "put_to"))
+    if chosen["dataset"] and chosen["dataset"] not in (datasets := load_contracts()):
+        raise AirflowFailException(
+            f"There is no dataset {chosen['dataset']!r}: the datasets are {', '.join(datasets)}."
+        )
+    if not any((*chosen.values(), put_from, put_to)):
+        raise AirflowFailException(
+            "Say which rows to load again: at least one of dataset, load_id, file, reason, put_from and put_to."
+        )
+    selection = replay.Selection(rows=params["rows"], **chosen, put_from=put_from, put_to=put_to)
+    with connections.store("writer", timeout)() as connection:
+        try:
+            return _accounts(replay.replay_rows(connection, run_id, selection))
+        except again.UnreadableError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+def sum_up(loaded: Iterable[dict[str, Any]], retried: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Return what became of rows that a person had loaded again, and of held rows that they resolved."""
+    loaded = list(loaded)
+    outcomes = ("accepted", "rejected", "held", "inserted", "updated", "unchanged", "superseded")
+    return {
+        "files": len(loaded),
+        "read": sum(account["read"] for account in loaded),
+        **{outcome: sum(account[outcome] for account in loaded) for outcome in outcomes},
+        "held_rows_resolved": sum(account["accepted"] for account in retried),
+    }
+
+
+def _accounts(loaded: list[again.Loaded]) -> list[dict[str, Any]]:
     return [
         {"load_id": one.load_id, "file": one.object_key, "accepted": account.accepted, **vars(account)}
-        for one, account in retried
+        for one, account in loaded
     ]
 
 
-def publish_assets(run_id: str, params: dict[str, Any], outlet_events: Any, timeout: timedelta) -> list[str]:
-    """Announce each table that the run's loads have changed; returns their names.
+def publish_assets(
+    run_id: str,
+    outlet_events: Any,
+    timeout: timedelta,
+    *,
+    max_files: int | None = None,
+    also_changed: Iterable[str] = (),
+) -> list[str]:
+    """Announce each table that the run's loads have changed, and those named beside; returns their names.
 
-    A run that claimed as many files as it may has probably left some: it wakes the next run by the landing asset.
+    A run that claimed as many files as it may (`max_files`) has probably left some: it wakes the next run by the
+    landing asset.
     """
     with connections.store("writer", timeout)() as connection:
         summary = ledger.fetch_row(connection, "ledger/run_summary.sql", {"run": run_id})
-    for table in summary["tables_changed"]:
+    changed = sorted({*summary["tables_changed"], *also_changed})
+    for table in changed:
         outlet_events[assets.INGESTED].add(assets.table(table), extra={"run_id": run_id})
-    if summary["files"] >= params["max_files"]:
+    if max_files is not None and summary["files"] >= max_files:
         outlet_events[assets.INGESTED].add(assets.landing(), extra={"run_id": run_id, "reason": "files are left"})
-    return list(summary["tables_changed"])
+    return changed
+
+
+def check_rejected_share(run_id: str, max_rejected_share: float, timeout: timedelta) -> dict[str, Any]:
+    """Fail the run for good when too much of what it has loaded is rejected; returns how much is."""
+    with connections.store("writer", timeout)() as connection:
+        try:
+            return rejections.check_rejected_share(connection, run_id, max_rejected_share)
+        except rejections.TooManyRejectedError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+def erase_old_lines(retention_days: int, timeout: timedelta) -> dict[str, int]:
+    """Erase the raw lines of files that were put longer ago than so many days; returns counts."""
+    with connections.store("writer", timeout)() as connection:
+        return expiry.erase_old_lines(connection, timezone.utcnow() - timedelta(days=retention_days))
+
+
+def erase_lines_of_person(customer_ref: str | None, email_sha256: str | None, timeout: timedelta) -> dict[str, int]:
+    """Erase the raw lines that name a person; returns counts. Skips when nobody is named."""
+    if not customer_ref and not email_sha256:
+        raise AirflowSkipException("Nobody asked to erase a person's lines.")
+    with connections.store("writer", timeout)() as connection:
+        return expiry.erase_lines_of_person(connection, customer_ref or None, email_sha256 or None)

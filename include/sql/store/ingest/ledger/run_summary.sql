@@ -1,6 +1,6 @@
 -- How many files a run holds, and which tables its loads have changed.
 select
-    (select count(*) from ops.load as k where k.claimed_by = %(run)s and k.kind <> 'retry') as files,
+    (select count(*) from ops.load as k where k.claimed_by = %(run)s and k.kind in ('file', 'reload')) as files,
     coalesce(
         (
             select array_agg(distinct changed.table_name order by changed.table_name)

@@ -1,0 +1,108 @@
+"""Loading rows again that were kept as data, under their original file and line: for retries and for replays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from marketplace.contracts import HeaderError, load_contracts
+from marketplace.ingest import ledger
+from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
+from marketplace.ingest.load import load_records, lock, log_account
+from marketplace.ingest.records import Record, parse_record
+from marketplace.store import query
+
+Loaded = tuple[Load, Account]
+
+
+class Chosen(NamedTuple):
+    """The rows to load again: a query of their load_id and line_no, and its parameters."""
+
+    query: sql.Composable
+    parameters: dict[str, Any]
+
+
+class UnreadableError(RuntimeError):
+    """Rows were left as they are, since the contract has other columns by now than their file; all others are done."""
+
+
+class Unreadable(dict[int, str]):
+    """The files whose rows can no longer be read by their contract, by the file's load, each with what is wrong."""
+
+    def complain(self) -> None:
+        """Raise UnreadableError when there are any."""
+        if self:
+            raise UnreadableError(
+                "Rows of these files can no longer be read by their contract; reload the files, or widen the "
+                f"contract: {'; '.join(self.values())}"
+            )
+
+
+def load_again(
+    connection: Connection, run: str, kind: Literal["retry", "replay"], chosen: Chosen, unreadable: Unreadable
+) -> list[Loaded]:
+    """Load the chosen rows again, the oldest file first; returns a load and its account a file.
+
+    Each file's rows are a load of their own in a transaction of their own, under their original line numbers and in
+    the order of their file. A row that is rejected or held again is so by that load. Where that is all that becomes of
+    a file's rows, for the same reasons as before, nothing is changed. Files that `unreadable` has are left out, and
+    those whose header no longer fits the contract are added to it.
+    """
+    files = execute(connection, "again/files.sql", chosen.parameters, chosen=chosen.query).fetchall()
+    connection.commit()
+    done: list[Loaded] = []
+    for file in files:
+        if file["file_load_id"] in unreadable:
+            continue
+        try:
+            loaded = _load_file(connection, run, kind, chosen, **file)
+        except HeaderError as error:
+            unreadable[file["file_load_id"]] = f"{file['object_key']}: {error}"
+        else:
+            done += [loaded] if loaded else []
+    return done
+
+
+def _load_file(
+    connection: Connection,
+    run: str,
+    kind: str,
+    chosen: Chosen,
+    *,
+    dataset: str,
+    file_load_id: int,
+    header: Sequence[str],
+    **_order: Any,
+) -> Loaded | None:
+    contract = load_contracts()[dataset]
+    loaded: Loaded | None = None
+    with connection.transaction():
+        # Before the rows are taken: a second run that waits here finds them taken, and nothing to do.
+        lock(connection, contract)
+        parameters = {"kind": kind, "run": run, "file_load_id": file_load_id, "lease_s": ledger.LEASE_S}
+        load = Load(**fetch_row(connection, "again/enter.sql", parameters))
+        rows = {"again_load_id": load.load_id, "file_load_id": file_load_id, "header": list(header)}
+        taken = fetch_row(connection, "again/take_rows.sql", chosen.parameters | rows, chosen=chosen.query)["taken"]
+        if not taken:
+            raise psycopg.Rollback
+        account = load_records(connection, contract, load, _records(connection, load, header))
+        if not fetch_row(connection, "again/news.sql", {"load_id": load.load_id})["news"]:
+            raise psycopg.Rollback
+        ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
+        log_account(load, account)
+        loaded = load, account
+    return loaded
+
+
+def _records(connection: Connection, load: Load, header: Sequence[str]) -> Iterator[Record]:
+    """Yield the header and the rows that a load tries again, fetched as they are consumed: they may be many."""
+    yield Record(1, ",".join(header), list(header))
+    with connection.cursor(f"rows_of_{load.load_id}") as cursor:
+        cursor.execute(query("ingest/again/taken_rows.sql"), {"load_id": load.load_id})
+        for line_no, raw, was_rejected in cursor:
+            # NUL was stored as its symbol; no row that has one is ever held.
+            text = raw.replace("\N{SYMBOL FOR NULL}", "\0") if was_rejected else raw
+            yield Record(line_no, raw, parse_record(text))
