@@ -104,12 +104,22 @@ update store.transaction_line as t set game_id = m.game_id from moved as m where
 
 update store.play_session as p set game_id = m.game_id from moved as m where p.game_id = m.alias_id;
 
-insert into store.wishlist (customer_id, game_id, added_at, load_id, load_line)
-select distinct on (w.customer_id, m.game_id) w.customer_id, m.game_id, w.added_at, w.load_id, w.load_line
-from store.wishlist as w
-inner join moved as m on w.game_id = m.alias_id
-order by w.customer_id, m.game_id, w.added_at
-on conflict (customer_id, game_id) do nothing;
+-- Of the wishes that become one the later report stands, in the order of files: as if they had always been one.
+insert into store.wishlist as w (customer_id, game_id, added_at, load_id, load_line)
+select distinct on (o.customer_id, m.game_id) o.customer_id, m.game_id, o.added_at, o.load_id, o.load_line
+from store.wishlist as o
+inner join (
+    select t.alias_id, t.game_id from moved as t
+    union
+    select t.game_id, t.game_id from moved as t
+) as m on o.game_id = m.alias_id
+left join ops.load as l on o.load_id = l.load_id
+order by
+    o.customer_id, m.game_id, l.put_at desc nulls first, l.object_key collate "C" desc, l.file_load_id desc,
+    o.load_line desc
+on conflict (customer_id, game_id) do update
+set added_at = excluded.added_at, load_id = excluded.load_id, load_line = excluded.load_line
+where (w.added_at, w.load_id, w.load_line) is distinct from (excluded.added_at, excluded.load_id, excluded.load_line);
 
 delete from store.wishlist as w using moved as m where w.game_id = m.alias_id;
 
