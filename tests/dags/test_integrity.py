@@ -15,6 +15,12 @@ from marketplace.mockdata import profile
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 # A new DAG, task or edge is added here as well. Each task with the tasks it waits for.
 EXPECTED_TASKS = {
+    "correct_alias": {
+        "correct": set(),
+        "retry_held_rows": {"correct"},
+        "publish_assets": {"correct", "retry_held_rows"},
+        "sum_up": {"retry_held_rows", "publish_assets"},
+    },
     "expire_raw_lines": {
         "erase_old_lines": set(),
         "erase_lines_of_person": set(),
@@ -47,6 +53,7 @@ EXPECTED_TASKS = {
 SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
 # Several runs at once, where that is safe, and why.
 MAX_ACTIVE_RUNS = {
+    "correct_alias": 1,
     "expire_raw_lines": 1,
     "generate_mock_data": 4,  # intervals share nothing, and a backfill has many
     "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart

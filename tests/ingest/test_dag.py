@@ -153,6 +153,40 @@ def test_rows_are_replayed_by_a_form(
     assert runner.store("select reported_total::int from store.transaction where transaction_id = %s", wrong) == [(20,)]
 
 
+def test_an_alias_is_corrected_by_a_form(runner: Runner, unique: Callable[[str], str]) -> None:
+    transaction, publisher, game = unique("T-"), unique("P-"), unique("G-")
+    runner.put("publisher", unique("p"), f"publisher_id,name,country\n{publisher},{unique('Right ')},US\n")
+    runner.put("game", unique("g"), f"game_id,title,release_date,genre\n{game},{unique('Game ')},,\n")
+    runner.put("transaction", unique("t"), (
+        "transaction_id,txn_type,txn_ts,currency,total_amount,customer_ref\n"
+        f"{transaction},sale,2025-01-05,EUR,10,CUST-0001\n"
+    ))  # fmt: skip
+    runner.put("transaction_detail", unique("d"), (
+        "transaction_id,line_no,game_ref,publisher_ref,region,platform,gross_amount,platform_fee,net_amount\n"
+        f"{transaction},1,{game},{unique('Wrong ')},EU,PC,10,3,7\n"
+    ))  # fmt: skip
+    runner.run("ingest_files")
+    lines = "select game_id from store.transaction_line where transaction_id = %s"
+    form = {"kind": "publisher", "alias": unique("wrong "), "reason": "a typing error"}
+    for nonsense in ({}, {"remove": True, "stands_for": publisher}, {"remove": True}, {"stands_for": unique("X-")}):
+        run = runner.run("correct_alias", **form, **nonsense)
+        assert (run.state, runner.states(run)["correct"]) == ("failed", ["failed"])
+    run = runner.run("correct_alias", **form, stands_for=publisher, dry_run=True)
+    assert (run.state, runner.announced(run), runner.store(lines, transaction)) == ("success", [], [])
+
+    run = runner.run("correct_alias", **form, stands_for=publisher)
+
+    assert run.state == "success"
+    (said,) = runner.results(run, "correct")
+    assert (said["held_rows_to_retry"], said["before"]) == (1, "nothing was said of it")
+    assert runner.results(run, "sum_up")[0]["inserted"] == 1
+    assert runner.announced(run) == ["store.game_release", "store.transaction_line"]
+    assert runner.store(lines, transaction) == [(game,)]
+    assert runner.store("select made_by, reason from ops.alias_correction where stands_for = %s", publisher) == [
+        ("dag_test", "a typing error")
+    ]
+
+
 def test_a_persons_raw_lines_are_erased_by_a_form(runner: Runner, unique: Callable[[str], str]) -> None:
     ref = f"CUST-{int(unique(''), 16)}"
     header = "transaction_id,txn_type,txn_ts,currency,total_amount,customer_ref\n"

@@ -54,7 +54,7 @@ def apply(
     outcomes = _outcomes(connection, contract, rows)
     written = outcomes["inserted"] + outcomes["updated"]
     with _logged(f"{written:,} rows written, {outcomes['unchanged']:,} found unchanged"):
-        execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables)
+        execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables, settle=settle(contract.dataset))
     if outcomes["unchanged"]:
         with _logged("confirmations written"):
             execute(connection, "confirm.sql", parameters, rows=rows, key=key_text)
@@ -66,7 +66,16 @@ def apply(
         setattr(account, outcome, count)
     counted = connection.execute("select count(*) from ops.issue where load_id = %s", (load.load_id,)).fetchone()
     account.issues = counted[0] if counted else 0
-    account.tables_changed = [table for table in contract.tables if _changed(connection, table)]
+    account.tables_changed = changed_tables(connection, contract)
+
+
+def settle(dataset: str) -> sql.Composed:
+    """Return the script that settles what the source ids of a dataset stand for; empty where nothing is to be settled.
+
+    It looks at the names in the temporary table `affected`; loads and corrections by people both run it.
+    """
+    path = f"ingest/{dataset}/settle.sql"
+    return query(path) if has_query(path) else sql.Composed([])
 
 
 @contextmanager
@@ -106,6 +115,11 @@ def _outcomes(connection: Connection, contract: Contract, rows: sql.Identifier) 
             )
         counts[outcome] = count
     return counts
+
+
+def changed_tables(connection: Connection, contract: Contract) -> list[str]:
+    """Return the tables of the contract in which this transaction has changed at least one row."""
+    return [table for table in contract.tables if _changed(connection, table)]
 
 
 def _changed(connection: Connection, table: str) -> bool:

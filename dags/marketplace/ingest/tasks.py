@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace import assets, connections, settings
 from marketplace.contracts import ContractError, load_contracts
-from marketplace.ingest import again, expiry, held, ledger, objects, rejections, replay
+from marketplace.ingest import again, corrections, expiry, held, ledger, objects, rejections, replay
 from marketplace.ingest.load import load_file
 from marketplace.ingest.operators import NAME_LENGTH
 
@@ -104,6 +104,31 @@ def replay_rows(params: dict[str, Any], run_id: str, timeout: timedelta) -> list
             return _accounts(replay.replay_rows(connection, run_id, selection))
         except again.UnreadableError as error:
             raise AirflowFailException(str(error)) from error
+
+
+def correct_alias(params: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
+    """Keep what a person says of an alias; returns what has changed. Fails for good when it makes no sense."""
+    if bool(params["stands_for"]) == params["remove"]:
+        raise AirflowFailException("Give stands_for, the id that is meant, or choose remove: one of the two.")
+    context: Any = get_current_context()
+    alias = corrections.Alias(params["kind"], params["alias_is"], params["alias"])
+    with connections.store("writer", timeout)() as connection:
+        try:
+            return corrections.correct(
+                connection,
+                alias,
+                params["stands_for"] or None,
+                reason=params["reason"],
+                made_by=context["dag_run"].triggering_user_name or "nobody by name",
+                dry_run=params["dry_run"],
+            )
+        except corrections.CorrectionError as error:
+            raise AirflowFailException(str(error)) from error
+
+
+def changed_by(corrected: dict[str, Any] | None) -> list[str]:
+    """Return the tables that a correction has changed: none of one that failed or was only tried."""
+    return [] if corrected is None or corrected["dry_run"] else list(corrected["tables_changed"])
 
 
 def sum_up(loaded: Iterable[dict[str, Any]], retried: Iterable[dict[str, Any]]) -> dict[str, int]:
