@@ -427,6 +427,29 @@ def test_a_contract_cannot_be_changed() -> None:
             "publisher_ref_key text,region text,platform text,gross_amount numeric(18;4),"
             "platform_fee numeric(18;4),net_amount numeric(18;4)",
         ),
+        (
+            "customer",
+            "customer_ref,name,email,country,locale,time_zone,marketing_opt_in,created_at",
+            ("customer_ref",),
+            (),
+            "customer_ref text,name text,email text,country text,locale text,time_zone text,marketing_opt_in boolean,"
+            "created_at timestamptz",
+        ),
+        (
+            "wishlist",
+            "customer_ref,game_ref,added_at",
+            ("customer_ref", "game_ref"),
+            ("game",),
+            "customer_ref text,game_ref text,game_ref_key text,added_at timestamptz",
+        ),
+        (
+            "play_session",
+            "session_id,customer_ref,game_ref,platform,started_at,duration_s,latitude,longitude",
+            ("session_id",),
+            ("game",),
+            "session_id text,customer_ref text,game_ref text,game_ref_key text,platform text,started_at timestamptz,"
+            "duration_s integer,latitude double precision,longitude double precision",
+        ),
     ],
 )
 def test_the_contracts_have_the_headers_and_staged_values_agreed_on(
@@ -442,6 +465,8 @@ def test_the_contracts_have_the_headers_and_staged_values_agreed_on(
 
 def test_every_file_is_a_contract_of_its_dataset() -> None:
     contracts = load_contracts()
-    assert {"game", "publisher", "transaction", "transaction_detail"} <= set(contracts)
+    assert {
+        "customer", "game", "play_session", "publisher", "transaction", "transaction_detail", "wishlist",
+    } <= set(contracts)  # fmt: skip
     assert all(isinstance(contract, Contract) for contract in contracts.values())
     assert all(dataset == contract.dataset for dataset, contract in contracts.items())

@@ -28,6 +28,9 @@ HEADERS = {
     "transaction_detail": (
         "transaction_id,line_no,game_ref,publisher_ref,region,platform,gross_amount,platform_fee,net_amount"
     ),
+    "customer": "customer_ref,name,email,country,locale,time_zone,marketing_opt_in,created_at",
+    "wishlist": "customer_ref,game_ref,added_at",
+    "play_session": "session_id,customer_ref,game_ref,platform,started_at,duration_s,latitude,longitude",
 }
 
 
@@ -117,7 +120,10 @@ class Ingestion:
                 "select alias_id, game_id, title, release_date, genre from store.game_alias order by 1"
             ),
             "release": self.query("select game_id, platform, publisher_id from store.game_release order by 1, 2"),
-            "customer": self.query("select ref, name, email from store.customer order by 1"),
+            "customer": self.query(
+                "select ref, name, email, country_code, locale, time_zone, marketing_opt_in, created_at"
+                " from store.customer order by 1"
+            ),
             "transaction": self.query(
                 "select t.transaction_id, t.type, t.occurred_at, t.currency, t.reported_total, c.ref"
                 " from store.transaction t left join store.customer c using (customer_id) order by 1"
@@ -125,6 +131,15 @@ class Ingestion:
             "line": self.query(
                 "select transaction_id, line_no, game_id, platform, region, gross, fee, reported_net"
                 " from store.transaction_line order by 1, 2"
+            ),
+            "wish": self.query(
+                "select c.ref, w.game_id, w.added_at from store.wishlist w join store.customer c using (customer_id)"
+                " order by 1, 2"
+            ),
+            "session": self.query(
+                "select s.session_id, c.ref, s.game_id, s.platform, s.started_at, s.duration_s,"
+                " st_x(s.location::geometry), st_y(s.location::geometry)"
+                " from store.play_session s join store.customer c using (customer_id) order by 1"
             ),
         }
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from marketplace import settings
+from marketplace.contracts import load_contracts
 from marketplace.ingest import ledger
 from marketplace.ingest import stage as staging
 
+DATASETS = ", ".join(load_contracts())
 CATALOGUE = {
     "publisher": ("P-3,Valve,US", "P-5,Nova Games,DE"),
     "game": ("G-1,Starforge,2022-10-14,RPG", "G-2,Echo,2001-02-03,Puzzle"),
@@ -226,12 +228,11 @@ def test_sums_that_disagree_are_kept_and_flagged(ingestion: Any) -> None:
         (
             "landing/nonsense/a.csv", b"id\n1\n",
             "unknown_dataset: landing/nonsense/a.csv does not lie under landing/DATASET/ with DATASET one of "
-            "game, publisher, transaction, transaction_detail.",
+            f"{DATASETS}.",
         ),
         (
             "landing/a.csv", b"id\n1\n",
-            "unknown_dataset: landing/a.csv does not lie under landing/DATASET/ with DATASET one of "
-            "game, publisher, transaction, transaction_detail.",
+            f"unknown_dataset: landing/a.csv does not lie under landing/DATASET/ with DATASET one of {DATASETS}.",
         ),
         (
             "landing/publisher/a.csv", "publisher_id,name,country\nP-1,Café,FR\n".encode("latin-1"),
@@ -298,7 +299,9 @@ def test_the_tables_that_changed_are_named_and_no_other(ingestion: Any) -> None:
     assert changed == [[], ["store.transaction"]]
 
 
-@pytest.mark.parametrize("dataset", ["publisher", "game", "transaction", "transaction_detail"])
+@pytest.mark.parametrize(
+    "dataset", ["publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session"]
+)
 def test_samples_are_accounted_for_as_the_csv_module_counts_them(ingestion: Any, dataset: str) -> None:
     put_catalogue(ingestion)
     for path in sorted((settings.include_dir() / "data" / dataset).glob("*.csv")):

@@ -87,7 +87,9 @@ def load_at_once(ingestion: Any, claims: list[dict[str, Any]]) -> list[Exception
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
-@pytest.mark.parametrize("dataset", ["publisher", "game", "transaction", "transaction_detail"])
+@pytest.mark.parametrize(
+    "dataset", ["publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session"]
+)
 def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
     ingestion: Any, dataset: str, order: tuple[int, ...]
 ) -> None:
@@ -96,9 +98,17 @@ def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
         "game": ("G-1,Starforge,2022-10-14,RPG", "G-1,Starforge II,2023-01-01,"),
         "transaction": ("T-1,sale,2025-01-05,EUR,30,CUST-0001", "T-1,sale,2025-01-06,USD,31,CUST-0009"),
         "transaction_detail": ("T-1,1,G-1,P-3,EU,PC,30,9,21", "T-1,1,G-1,P-3,NA,PC,31,9,22"),
+        "customer": ("CUST-0001,Ann,ann@example.org,,,,,", "CUST-0001,Bob,,DE,de_DE,Europe/Berlin,yes,2025-01-01"),
+        "wishlist": ("CUST-0001,G-1,2025-01-05", "CUST-0001,Starforge,"),
+        "play_session": ("S-1,CUST-0001,G-1,PC,2025-01-05,,1,2", "S-1,CUST-0002,G-1,PC,2025-01-05,60,1.5,2"),
     }[dataset]
-    if dataset == "transaction_detail":
-        for needed in ("publisher", "game", "transaction"):
+    needs = {
+        "transaction_detail": ("publisher", "game", "transaction"),
+        "wishlist": ("game",),
+        "play_session": ("game",),
+    }
+    if dataset in needs:
+        for needed in needs[dataset]:
             ingestion.put(needed, {"publisher": "P-3,Valve,US", "game": "G-1,Starforge,,",
                                    "transaction": "T-1,sale,2025-01-05,EUR,30,CUST-0001"}[needed])  # fmt: skip
         ingestion.run()
@@ -110,7 +120,14 @@ def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
         "game": [("Starforge",)],
         "transaction": [("EUR",)],
         "transaction_detail": [("EU",)],
+        "customer": [("CUST-0001", "Ann", "ann@example.org", None, None, None, None, None)],
+        "wishlist": [("CUST-0001", "G-1", datetime(2025, 1, 5, tzinfo=UTC))],
+        "play_session": [("S-1", "CUST-0001", "G-1", "PC", datetime(2025, 1, 5, tzinfo=UTC), None, 2.0, 1.0)],
     }[dataset]
+    if dataset not in ("publisher", "game", "transaction", "transaction_detail"):
+        tables = ingestion.clean_tables()
+        assert tables[{"wishlist": "wish", "play_session": "session"}.get(dataset, dataset)] == expected
+        return
     found = {
         "publisher": "select publisher_id, name, name_key, country_code from store.publisher",
         "game": "select title from store.game",

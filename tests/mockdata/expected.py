@@ -16,13 +16,17 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-DATASETS = ("game", "publisher", "transaction", "transaction_detail")
 KEYS = {
-    "publisher": ("publisher_id",),
+    "customer": ("customer_ref",),
     "game": ("game_id",),
+    "play_session": ("session_id",),
+    "publisher": ("publisher_id",),
     "transaction": ("transaction_id",),
     "transaction_detail": ("transaction_id", "line_no"),
+    "wishlist": ("customer_ref", "game_ref"),
 }
+# What is known of a customer, by column of the store.
+KNOWN = ("name", "email", "locale", "time_zone", "country_code", "marketing_opt_in", "created_at")
 # Issues that depend on what else there is: reckoned here, whatever the truth says of them.
 ACROSS = frozenset({"ambiguous_title", "total_mismatch", "publisher_mismatch", "net_mismatch", "wrong_sign"})
 
@@ -99,9 +103,11 @@ class Reckoning:
         self.game_alias: dict[str, Row] = {}
         self.game: dict[str, Row] = {}
         self.release: dict[tuple[str, str], Row] = {}
-        self.customer: dict[str, Origin] = {}
+        self.customer: dict[str, Row] = {}
         self.transaction: dict[str, Row] = {}
         self.line: dict[tuple[str, int], Row] = {}
+        self.wish: dict[tuple[str, str], Row] = {}
+        self.session: dict[str, Row] = {}
         self.confirmed: dict[Hashable, Origin] = {}
         self.rejected: dict[Origin, tuple[str, str]] = {}
         self.held: dict[Origin, Held] = {}
@@ -111,8 +117,11 @@ class Reckoning:
         self._apply: dict[str, Callable[[list[Staged]], None]] = {
             "publisher": self._apply_publishers,
             "game": self._apply_games,
+            "customer": self._apply_customers,
             "transaction": self._apply_transactions,
             "transaction_detail": self._apply_lines,
+            "wishlist": self._apply_wishes,
+            "play_session": self._apply_sessions,
         }
 
     # ------------------------------------------------------------------------------------------------- loads
@@ -128,7 +137,7 @@ class Reckoning:
 
     def retry(self) -> None:
         """Try the held rows again: in rounds, since a row that is resolved may be what another waits for."""
-        for _ in DATASETS:
+        for _ in KEYS:
             places = sorted({origin[0] for origin, held in self.held.items() if self._resolves(held)})
             if not places:
                 return
@@ -153,8 +162,7 @@ class Reckoning:
                 entry.account["rejected"] += 1
             else:
                 staged.append(Staged(origin[1], record, origin))
-        if file.dataset == "transaction_detail":
-            self._resolve(staged)
+        self._resolve(file.dataset, staged)
         self._supersede(file.dataset, staged)
         self._apply[file.dataset](staged)
         for row in staged:
@@ -177,7 +185,8 @@ class Reckoning:
         last: dict[tuple[str, ...], Staged] = {}
         for row in staged:
             if row.outcome is None:
-                key = tuple(row[column] for column in KEYS[dataset])
+                # Two spellings of one game are one wish.
+                key = tuple(row.game if column == "game_ref" else row[column] for column in KEYS[dataset])
                 if key in last:
                     last[key].outcome = "superseded"
                 last[key] = row
@@ -188,13 +197,17 @@ class Reckoning:
             return
         if standing is None:
             row.outcome = "inserted"
-        elif standing.origin > row.origin or self.confirmed.get(key, (-1, -1)) > row.origin:
+        elif self._is_later(standing.origin, row.origin) or self.confirmed.get(key, (-1, -1)) > row.origin:
             row.outcome = "superseded"
         elif all(standing[name] == value for name, value in values.items()):
             row.outcome = "unchanged"
             self.confirmed[key] = row.origin
         else:
             row.outcome = "updated"
+
+    def _is_later(self, standing: Origin, origin: Origin) -> bool:
+        """Return whether the row that stands comes later. Only files of one dataset have an order."""
+        return standing > origin and self._files[standing[0]].dataset == self._files[origin[0]].dataset
 
     # ------------------------------------------------------------------------------------------- publishers
 
@@ -292,22 +305,50 @@ class Reckoning:
                     earliest[platform] = release
             for platform, release in earliest.items():
                 self.release[lowest, platform] = Row(dict(release.values), release.origin)
-        for line in self.line.values():
-            line.values["game_id"] = moved.get(line["game_id"], line["game_id"])
+        for row in (*self.line.values(), *self.session.values()):
+            row.values["game_id"] = moved.get(row["game_id"], row["game_id"])
+        for (customer, game), wish in list(self.wish.items()):
+            if game in moved:  # of two wishes that have become one the later stands
+                del self.wish[customer, game]
+                other = self.wish.get((customer, moved[game]))
+                if other is None or other.origin < wish.origin:
+                    self.wish[customer, moved[game]] = wish
         self.release = {key: row for key, row in self.release.items() if key[0] not in moved}
         self.game = {game: row for game, row in self.game.items() if game not in moved}
+
+    # -------------------------------------------------------------------------------------------- customers
+
+    def _apply_customers(self, staged: list[Staged]) -> None:
+        for row in staged:
+            ref = row["customer_ref"]
+            values = {
+                "name": row["name"] or None,
+                "email": row["email"] or None,
+                "locale": row["locale"] or None,
+                "time_zone": row["time_zone"] or None,
+                "country_code": row["country"] or None,
+                "marketing_opt_in": {"true": True, "false": False, "": None}[row["marketing_opt_in"]],
+                "created_at": _moment(row["created_at"]),
+            }
+            self._reported(row, ("customer", ref), self.customer.get(ref), values)
+            if row.outcome in ("inserted", "updated"):
+                self.customer[ref] = Row(values, row.origin)
+
+    def _name_customers(self, staged: list[Staged]) -> None:
+        """Let each customer whom an accepted row names be known, if only by reference."""
+        for row in staged:
+            if row.outcome != "held" and row.record.get("txn_type") != "payout":
+                self.customer.setdefault(row["customer_ref"], Row(dict.fromkeys(KNOWN), row.origin))
 
     # ----------------------------------------------------------------------------------------- transactions
 
     def _apply_transactions(self, staged: list[Staged]) -> None:
-        for row in staged:
-            if row["txn_type"] != "payout":
-                self.customer.setdefault(row["customer_ref"], row.origin)
+        self._name_customers(staged)
         for row in staged:
             transaction = row["transaction_id"]
             values = {
                 "type": row["txn_type"],
-                "at": datetime.fromisoformat(row["txn_ts"]).astimezone(UTC),
+                "at": _moment(row["txn_ts"]),
                 "currency": row["currency"],
                 "total": Decimal(row["total_amount"]),
                 "customer": None if row["txn_type"] == "payout" else row["customer_ref"],
@@ -328,13 +369,16 @@ class Reckoning:
             line["gross"] - line["fee"] if payout else line["gross"] for line in lines
         )
 
-    # ------------------------------------------------------------------------------------------------ lines
+    # ------------------------------------------------------------------------------------------- references
 
-    def _resolve(self, staged: list[Staged]) -> None:
-        """Find what each line names; hold what names nothing yet or two things."""
+    def _resolve(self, dataset: str, staged: list[Staged]) -> None:
+        """Find what each row names; hold what names nothing yet or two things."""
+        if dataset not in ("transaction_detail", "wishlist", "play_session"):
+            return
         for row in staged:
-            games, publishers = self._games(row), self._publishers(row)
-            if row["transaction_id"] not in self.transaction:
+            is_line = dataset == "transaction_detail"
+            games, publishers = self._games(row), self._publishers(row) if is_line else {""}
+            if is_line and row["transaction_id"] not in self.transaction:
                 self._hold(row, "transaction_id", "unknown_transaction")
             elif not games:
                 self._hold(row, "game_ref", "unknown_game")
@@ -376,6 +420,8 @@ class Reckoning:
                 return len(self._games(held.staged)) == 1
             case _:
                 return bool(self._publishers(held.staged))
+
+    # ------------------------------------------------------------------------------------------------ lines
 
     def _apply_lines(self, staged: list[Staged]) -> None:
         resolved = [row for row in staged if row.outcome != "held"]
@@ -420,6 +466,38 @@ class Reckoning:
         for row in resolved:
             if self.release[row.game, row["platform"]]["publisher_id"] != row.publisher:
                 self._flag(row.origin, "publisher_mismatch", "publisher_ref")
+
+    # ----------------------------------------------------------------------------------- wishes and sessions
+
+    def _apply_wishes(self, staged: list[Staged]) -> None:
+        self._name_customers(staged)
+        for row in staged:
+            key = (row["customer_ref"], row.game)
+            values = {"added_at": _moment(row["added_at"])}
+            self._reported(row, ("wish", *key), self.wish.get(key), values)
+            if row.outcome in ("inserted", "updated"):
+                self.wish[key] = Row(values, row.origin)
+
+    def _apply_sessions(self, staged: list[Staged]) -> None:
+        self._name_customers(staged)
+        for row in staged:
+            session = row["session_id"]
+            values = {
+                "customer": row["customer_ref"],
+                "game_id": row.game,
+                "platform": row["platform"],
+                "started_at": _moment(row["started_at"]),
+                "duration_s": int(row["duration_s"]) if row["duration_s"] else None,
+                "longitude": float(row["longitude"]),
+                "latitude": float(row["latitude"]),
+            }
+            self._reported(row, ("session", session), self.session.get(session), values)
+            if row.outcome in ("inserted", "updated"):
+                self.session[session] = Row(values, row.origin)
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 def _settle(table: dict[str, Row], key: str, values: dict[str, Any], origin: Origin) -> None:

@@ -21,7 +21,7 @@ END = datetime(2026, 1, 5, 14, 30, tzinfo=UTC)
 INTERVAL = Interval(END - QUARTER, END)
 # No other test makes data of it in the platform's store.
 SEED = 4711
-LOADED = {"publisher", "game", "transaction", "transaction_detail"}  # the datasets that have a contract
+LOADED = {"publisher", "game", "customer", "transaction", "transaction_detail", "wishlist", "play_session"}
 ROWS = 60
 
 
@@ -134,7 +134,15 @@ def test_a_truth_lies_there_before_its_file(runner: Runner, monkeypatch: pytest.
     name = f"mock-{SEED}-20260105T1415-15"
     assert put == [
         key
-        for dataset in ("publisher", "game", "transaction", "transaction_detail")
+        for dataset in (
+            "publisher",
+            "game",
+            "customer",
+            "transaction",
+            "transaction_detail",
+            "wishlist",
+            "play_session",
+        )
         for version in ("", ".2")
         for key in (f"mock-truth/{dataset}/{name}{version}.csv", f"landing/{dataset}/{name}.csv")
     ]

@@ -99,7 +99,7 @@ def check(store: Any, number: int) -> None:
     """Check that the files of a pair come to what their truth says, all together and those of each order alone."""
     told = close(store, number).differences()
     for files in files_of(number):
-        told += contradictions([file for file in files if file.dataset in CONTRACTS])
+        told += contradictions(files)
     if told:
         chosen = pair(number)
         intervals = ", ".join(f"{order.interval.code} ({order.rows} rows)" for order in chosen.orders)
@@ -146,11 +146,18 @@ def _contradicted(reckoning: Reckoning, place: int, file: Made, record: dict[str
             "game": lambda: reckoning.game_alias[record["game_id"]],
             "transaction": lambda: reckoning.transaction[record["transaction_id"]],
             "transaction_detail": lambda: reckoning.line[record["transaction_id"], int(record["line_no"])],
+            "customer": lambda: reckoning.customer[record["customer_ref"]],
+            "wishlist": lambda: reckoning.wish[record["customer_ref"], record["game_ref"]],
+            "play_session": lambda: reckoning.session[record["session_id"]],
         }[file.dataset]()
         stands = standing.origin[1] == origin[1]
         if stands != (record["outcome"] == "accepted"):
             found.append(f"line {standing.origin[1]} stands, by its truth {record}")
-        if stands and file.dataset == "transaction_detail" and standing["game_id"] != record["game_ref"]:
+        if (
+            stands
+            and file.dataset in ("transaction_detail", "play_session")
+            and (standing["game_id"] != record["game_ref"])
+        ):
             found.append(f"of game {standing['game_id']}, by its truth {record}")
     return found
 
@@ -179,7 +186,7 @@ def test_the_pairs_meet_what_there_is_to_meet() -> None:
     dials: set[str] = set()
     for number in range(QUICK):
         dials.update(*(order.profile.dials for order in pair(number).orders))
-        for file in (file for files in files_of(number) for file in files if file.dataset in CONTRACTS):
+        for file in (file for files in files_of(number) for file in files):
             met[f"version {file.version}"] += 1
             for record in truth.read(bytes(file.truth)):
                 met.update([record["outcome"], f"{record['outcome']} {record['reason']}"])

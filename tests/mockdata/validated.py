@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from marketplace.contracts import (
-    Contract,
     HeaderError,
     check_header,
     compile_validator,
@@ -24,61 +23,7 @@ from marketplace.mockdata.profile import Profile
 from marketplace.mockdata.table import Table
 from marketplace.mockdata.world import World
 
-_CUSTOMER = {"name": "customer_ref", "type": "id", "pattern": "CUST-[0-9]+", "fold": "upper", "description": "."}
-_GAME = {"name": "game_ref", "type": "reference", "references": "game", "normaliser": "title", "description": "."}
-
-
-def _optional(name: str, kind: str, **options: Any) -> dict[str, Any]:
-    return {"name": name, "type": kind, "required": False, "description": ".", **options}
-
-
-# As their contracts will be, for those datasets that have none yet.
-_COMING: dict[str, dict[str, Any]] = {
-    "customer": {
-        "key": ["customer_ref"],
-        "columns": [
-            _CUSTOMER,
-            *(_optional(name, "text") for name in ("name", "email")),
-            _optional("country", "country"),
-            *(_optional(name, "text") for name in ("locale", "time_zone")),
-            _optional("marketing_opt_in", "boolean"),
-            _optional("created_at", "timestamp"),
-        ],
-    },
-    "wishlist": {
-        "key": ["customer_ref", "game_ref"],
-        "columns": [_CUSTOMER, _GAME, _optional("added_at", "timestamp")],
-    },
-    "play_session": {
-        "key": ["session_id"],
-        "columns": [
-            {"name": "session_id", "type": "id", "description": "."},
-            _CUSTOMER,
-            _GAME,
-            {"name": "platform", "type": "enum", "unknown": "accept", "description": "."},
-            {"name": "started_at", "type": "timestamp", "description": "."},
-            _optional("duration_s", "integer", minimum=0),
-            {"name": "latitude", "type": "number", "minimum": -90, "maximum": 90, "description": "."},
-            {"name": "longitude", "type": "number", "minimum": -180, "maximum": 180, "description": "."},
-        ],
-    },
-}  # fmt: skip
-
-
-def contracts() -> dict[str, Contract]:
-    """Return the contract of each dataset."""
-    known = load_contracts()
-    platforms = known["transaction_detail"].column("platform").values
-    for dataset, content in _COMING.items():
-        if dataset not in known:
-            columns = [c | {"values": platforms} if c["name"] == "platform" else c for c in content["columns"]]
-            known[dataset] = Contract.model_validate(
-                {"dataset": dataset, "description": ".", "tables": ["store.x"], **content, "columns": columns}
-            )
-    return known
-
-
-CONTRACTS = contracts()
+CONTRACTS = load_contracts()
 
 
 class Row(NamedTuple):
@@ -185,7 +130,7 @@ def _value(table: Table, column: str, value: str | None) -> Any:
     if not value:
         return None
     kind = CONTRACTS[table.dataset].column(column).type
-    if kind in ("amount", "number", "integer"):
+    if kind in ("amount", "integer", "latitude", "longitude"):
         return Decimal(value)
     if kind == "timestamp":
         return datetime.fromisoformat(value).astimezone(UTC)

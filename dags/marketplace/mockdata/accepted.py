@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -63,7 +64,7 @@ def _named(sheet: Sheet) -> dict[str, Mask]:
 def _letter_case(sheet: Sheet) -> None:
     for column in sheet.of_kind("name"):
         sheet.change("letter_case", column, forms.other_case, stands=True)
-    for column in sheet.of_kind("currency", "country", "enum", "customer", "boolean"):
+    for column in sheet.of_kind("currency", "country", "enum", "customer", "boolean", "locale", "time_zone"):
         sheet.change("letter_case", column, forms.other_case)
     for column, can in _named(sheet).items():
         sheet.change("letter_case", column, forms.other_case, can=can)
@@ -107,6 +108,15 @@ def _of_amount(dial: str, make: Callable[[int, int], str | None], issue: str) ->
             sheet.rewrite(dial, column, AMOUNTS[column], make, issue=issue)
 
     return vary
+
+
+def _decimal_comma(sheet: Sheet) -> None:
+    _of_amount("decimal_comma", forms.decimal_comma, "reformatted_amount")(sheet)
+    for column in sheet.of_kind("number"):
+        sheet.change(
+            "decimal_comma", column, lambda text, _: text.replace(".", ",") if "." in text else None,
+            issue="reformatted_number",
+        )  # fmt: skip
 
 
 def _thousands(sheet: Sheet) -> None:
@@ -174,6 +184,16 @@ def _moments(
 # --- places ----------------------------------------------------------------------------------------------------------
 
 
+def _letters(sheet: Sheet) -> None:
+    def lettered(text: str, draw: int, letters: str) -> str:
+        number, letter = text.removeprefix("-"), letters[text.startswith("-")]
+        return (f"{number}{letter}", f"{number} {letter}", f"{number}°{letter}", f"{letter}{number}")[draw % 4]
+
+    for column, letters in (("latitude", "NS"), ("longitude", "EW")):
+        if column in sheet.columns:
+            sheet.change("coordinate_letters", column, partial(lettered, letters=letters), issue="reformatted_number")
+
+
 def _swapped(sheet: Sheet) -> None:
     if "latitude" not in sheet.columns:
         return
@@ -218,6 +238,11 @@ def _from_list(dial: str, kind: str, others: Mapping[str, tuple[str, ...]]) -> C
     return vary
 
 
+def _locale_form(sheet: Sheet) -> None:
+    for column in sheet.of_kind("locale"):
+        sheet.change("locale_form", column, lambda text, _: text.replace("_", "-"))
+
+
 def _unknown_enum(sheet: Sheet) -> None:
     for column, texts in spellings.UNKNOWN_VALUES.items():
         if column not in sheet.columns:
@@ -246,7 +271,7 @@ VARIED: dict[str, Callable[[Sheet], None]] = {
     "look_alike": _look_alike,
     "decomposed": _of_text("decomposed", forms.decomposed),
     "quoted_newline": _of_text("quoted_newline", forms.broken_line),
-    "decimal_comma": _of_amount("decimal_comma", forms.decimal_comma, "reformatted_amount"),
+    "decimal_comma": _decimal_comma,
     "thousands_separator": _thousands,
     "currency_sign": _currency_sign,
     "loose_number": _of_amount("loose_number", forms.loose, "reformatted_amount"),
@@ -255,10 +280,12 @@ VARIED: dict[str, Callable[[Sheet], None]] = {
     "date_form": _moments("date_form", forms.date_form, forms.time_form),
     "day_first": _moments("day_first", forms.day_first, forms.day_first_time, "day_first_date"),
     "zone_offset": _moments("zone_offset", None, forms.zone_offset),
+    "coordinate_letters": _letters,
     "swapped_coordinates": _swapped,
     "null_island": _null_island,
     "enum_spelling": _from_list("enum_spelling", "enum", spellings.ENUM_SPELLINGS),
     "unknown_enum": _unknown_enum,
+    "locale_form": _locale_form,
     "boolean_form": _from_list("boolean_form", "boolean", spellings.BOOLEANS),
     "country_form": _from_list("country_form", "country", spellings.COUNTRIES),
     "unknown_country": _unknown_country,

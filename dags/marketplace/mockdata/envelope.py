@@ -63,6 +63,8 @@ class Envelope:
         self._is_bare = not self._defect and has("header_only")
         headers = ("missing_column", "extra_column", "duplicated_column", "reordered_columns", "header_case")
         self._header_defect = next(filter(has, (*headers, "header_padding")), "")
+        if self._defect == "latin_1" and self._header_defect in _WRONG_HEADER:
+            self._header_defect = ""  # a file is read as it comes: which of the two is met first is nobody's promise
         self._header = self._make_header()
         self._mark = has("byte_order_mark") and self._defect not in ("utf_16", "latin_1", "not_csv")
         self._end = b"\r\n" if has("crlf") else b"\r" if has("lone_cr") else b"\n"

@@ -183,20 +183,6 @@ def _leap_second(sheet: Sheet) -> None:
         sheet.lose(column, rows, "invalid_timestamp")
 
 
-def _letters(sheet: Sheet) -> None:
-    for column, rows in sheet.spread("coordinate_letters", dict.fromkeys(sheet.of_kind("number"))):
-        north, south = "NS" if column == "latitude" else "EW"
-        texts = sheet.table.text[column][rows].tolist()
-        draws = sheet.which("coordinate_letters", column, rows, 4).tolist()
-        positive = (sheet.table.facts[column][rows] >= 0).tolist()
-        made = []
-        for text, draw, is_north in zip(texts, draws, positive, strict=True):
-            number, letter = text.removeprefix("-"), north if is_north else south
-            made.append((f"{number}{letter}", f"{number} {letter}", f"{number}°{letter}", f"{letter}{number}")[draw])
-        sheet.write(column, rows, made)
-        sheet.reject(rows, column, "invalid_number")
-
-
 def _customer_on_payout(sheet: Sheet) -> None:
     if sheet.table.dataset != "transaction":
         return
@@ -244,6 +230,15 @@ SPOILED: dict[str, Callable[[Sheet], None]] = {
         s, "unknown_currency", _kind(s, "currency"), spellings.UNKNOWN_CURRENCIES, "unknown_currency"
     ),
     "not_boolean": lambda s: _replace(s, "not_boolean", _kind(s, "boolean"), spellings.NO_BOOLEANS, "invalid_boolean"),
+    "invalid_email": lambda s: _replace(
+        s, "invalid_email", _kind(s, "email"), spellings.INVALID_EMAILS, "invalid_email"
+    ),
+    "unknown_locale": lambda s: _replace(
+        s, "unknown_locale", _kind(s, "locale"), spellings.UNKNOWN_LOCALES, "unknown_locale"
+    ),
+    "unknown_time_zone": lambda s: _replace(
+        s, "unknown_time_zone", _kind(s, "time_zone"), spellings.UNKNOWN_TIME_ZONES, "unknown_time_zone"
+    ),
     "infinity": lambda s: _replace(s, "infinity", _of_number(s), forms.INFINITIES),
     "exponent": _exponent,
     "too_large": lambda s: _replace(s, "too_large", _of_number(s), _TOO_LARGE, "out_of_range"),
@@ -258,7 +253,6 @@ SPOILED: dict[str, Callable[[Sheet], None]] = {
         "implausible_year", forms.implausible_day, forms.implausible_time, reason="implausible_date"
     ),
     "latitude_95": lambda s: _replace(s, "latitude_95", _latitude(s), _BEYOND_POLE, "out_of_range"),
-    "coordinate_letters": _letters,
     "unknown_type": lambda s: _replace(s, "unknown_type", _types(s), spellings.UNKNOWN_TYPES, "unknown_value"),
     "customer_on_payout": _customer_on_payout,
     "no_customer_on_sale": _no_customer,

@@ -32,7 +32,8 @@ _RESOLVED, _NO_TRANSACTION, _NO_GAME, _SEVERAL_GAMES, _NO_PUBLISHER = range(5)
 _HELD_FOR = np.array(["", "transaction_id", "game_ref", "game_ref", "publisher_ref"], dtype=object)
 _HELD_WHY = np.array(["", "unknown_transaction", "unknown_game", "ambiguous_game", "unknown_publisher"], dtype=object)
 _SALE, _PAYOUT = 0, 2
-# More platforms than anybody has thought of.
+# More ids of games than there are, and more platforms than anybody has thought of.
+_GAME_IDS = 2**20
 _PLATFORMS = 2**20
 
 
@@ -42,11 +43,16 @@ def counting(table: Table, alive: Mask) -> Mask:
     if not again.any():
         return alive
     keys = table.numbers % AGAIN
-    rivals = np.flatnonzero(alive & np.isin(keys, keys[again]))[::-1]
-    counts = alive.copy()
-    counts[rivals] = False
-    counts[rivals[np.unique(keys[rivals], return_index=True)[1]]] = True
-    return counts
+    rivals = alive & np.isin(keys, keys[again])
+    return (alive & ~rivals) | _last_of_each(keys, rivals)
+
+
+def _last_of_each(keys: Numbers, of: Mask) -> Mask:
+    """Return, of these rows, the last one of each key."""
+    rows = np.flatnonzero(of)[::-1]
+    last = np.zeros(len(of), dtype=bool)
+    last[rows[np.unique(keys[rows], return_index=True)[1]]] = True
+    return last
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,18 @@ def settle_games(table: Table, alive: Mask) -> Fate:
 
 
 def settle_references(table: Table, alive: Mask, known: Known) -> Fate:
-    """Return what becomes of wishes and play sessions, which refer to a game, when all games have come."""
+    """Return what becomes of wishes and play sessions, which refer to a game, when all games have come.
+
+    A customer wishes for a game once, under whatever ids or titles: of such wishes the last one counts.
+    """
     games = known.games_of(table)
     held = np.select([games >= 0, games == _SEVERAL], [_RESOLVED, _SEVERAL_GAMES], _NO_GAME)
     resolved = alive & (held == _RESOLVED)
-    fate = _fate(table, alive, counting(table, resolved), table.issues.copy(), held)
+    if table.dataset == "wishlist":
+        counts = _last_of_each(table.facts["customer"] * _GAME_IDS + games, resolved)
+    else:
+        counts = counting(table, resolved)
+    fate = _fate(table, alive, counts, table.issues.copy(), held)
     fate.references["game_ref"] = known.game_ids[np.where(resolved, games, _NONE)]
     return fate
 

@@ -73,6 +73,12 @@ UNKNOWN_TYPES = ("chargeback", "adjustment", "SALES", "gift", "?")
 UNKNOWN_CURRENCIES = ("XQX", "BTC", "US", "EURO", "$", "00")
 INVALID_CUSTOMERS = ("CUST-", "CUST-12A", "C-1234", "CUST 1234", "1234", "CUST-12\t34", "USER-77")
 NO_BOOLEANS = ("maybe", "2", "oui", "?", "tru")
+INVALID_EMAILS = (
+    "none given", "ann.example.com", "ann@", "@example.com", "ann@example", "ann at example.com",
+    "Ann <ann@example.com>", "ann@example.com; bob@example.com",
+)  # fmt: skip
+UNKNOWN_LOCALES = ("English", "xx_US", "de_QQ", "en_US.UTF-8", "US", "e", "en_US_posix")
+UNKNOWN_TIME_ZONES = ("UTC+2", "+02:00", "CEST", "Berlin", "Europe/Atlantis", "local")
 BOOLEANS = {"true": ("yes", "Y", "1", "t"), "false": ("no", "N", "0", "f")}
 
 UNKNOWN_COUNTRIES = ("Atlantis", "Wakanda", "ZZ", "QQQ", "Planet Earth", "x1")

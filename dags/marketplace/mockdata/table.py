@@ -13,7 +13,7 @@ from marketplace.mockdata.draws import Draws, Numbers
 
 Kind = Literal[
     "id", "name", "text", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
-    "currency", "country", "customer",
+    "currency", "country", "customer", "email", "locale", "time_zone",
 ]  # fmt: skip
 Texts = NDArray[np.object_]
 
@@ -42,10 +42,10 @@ DATASETS: dict[str, tuple[Column, ...]] = {
     "customer": (
         Column("customer_ref", "customer"),
         Column("name", "text", required=False),
-        Column("email", "text", required=False),
+        Column("email", "email", required=False),
         Column("country", "country", required=False),
-        Column("locale", "text", required=False),
-        Column("time_zone", "text", required=False),
+        Column("locale", "locale", required=False),
+        Column("time_zone", "time_zone", required=False),
         Column("marketing_opt_in", "boolean", required=False),
         Column("created_at", "timestamp", required=False),
     ),
