@@ -17,7 +17,9 @@ dlt, sling      the final rows, upserted by key (see bench.ingest_peers)
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +30,7 @@ from typing import Any
 import psycopg
 from rich.console import Console
 
-from bench.case import Case, Measure, Run, measure
+from bench.case import Case, CaseError, Measure, Run, measure
 from bench.ingest_files import Files, Lines, make
 from bench.ingest_store import Stores, Watch, temporary_platform
 from local.platform import Platform
@@ -39,6 +41,8 @@ OURS = ("ours", "ours_again", "ours_corrected")
 TABLE = "store.transaction_line"
 _FOREIGN_KEYS = ("transaction_line_transaction_id_fkey", "transaction_line_game_id_platform_fkey")
 _PEERS = "requirements-ingest.txt"
+# Of the disk, at most: files, two stores, and what the server sorts and logs.
+BYTES_A_ROW = 3000
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -103,6 +107,12 @@ def ratios(cases: dict[str, dict[str, Any]]) -> dict[str, float]:
 @contextmanager
 def measuring(cases: Sequence[Case]) -> Iterator[Measure]:
     """Start a PostgreSQL, and yield what measures a case on it; the server and all files go afterwards."""
+    needed = BYTES_A_ROW * sum({case.arguments["rows"] for case in cases})
+    if (free := shutil.disk_usage(tempfile.gettempdir()).free) < needed:
+        raise CaseError(
+            f"{tempfile.gettempdir()} has {free / 1e9:.0f} GB free, and {needed / 1e9:.0f} GB are needed for a while:"
+            " make room there, name another directory (TMPDIR), or measure fewer rows (ROWS)."
+        )
     console.print("[dim]Starting a PostgreSQL of its own[/dim]")
     with temporary_platform() as (platform, directory):
         yield Bench(platform, directory, cases).measure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -222,13 +223,14 @@ class Watch:
         if state != "active" or wait_event == "ClientRead":
             return "reading and validating, the server waits"
         first = query.lstrip().partition("\n")[0]
-        return self._scripts.get(first) or first.partition(" ")[0].lower()
+        script = next((name for start, name in self._scripts.items() if first.startswith(start)), "")
+        return script or first.partition(" ")[0].lower()
 
 
 def _scripts() -> dict[str, str]:
-    """Return the names of the ingestion's SQL scripts by their first lines."""
+    """Return the names of the ingestion's SQL scripts by their first lines, as far as nothing is put in there."""
     folder = settings.include_dir() / "sql" / "store" / "ingest"
     return {
-        path.read_text(encoding="utf-8").partition("\n")[0]: path.relative_to(folder).as_posix()
+        re.split(r"[\n{%]", path.read_text(encoding="utf-8"), maxsplit=1)[0]: path.relative_to(folder).as_posix()
         for path in sorted(folder.rglob("*.sql"))
     }
