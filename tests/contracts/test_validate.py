@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.contracts import Checked, Problem, compile_validator, load_contract
+from marketplace.contracts import Checked, Problem, compile_validator, load_contract, load_contracts
 from marketplace.contracts.column import ColumnCheck
-from marketplace.contracts.model import Contract
+from marketplace.contracts.model import Column, Contract
+from marketplace.mockdata import profile
+from marketplace.mockdata.generate import Order, generate
+from marketplace.mockdata.interval import Interval
 
 DETAIL = load_contract("transaction_detail")
 TRANSACTION = load_contract("transaction")
@@ -137,21 +146,74 @@ def test_what_was_met_before_does_not_matter(rows: list[tuple[str, ...]]) -> Non
         assert remembering(list(row)) == compile_validator(DETAIL, DETAIL.header)(list(row))
 
 
-@given(cells)
+@given(st.lists(cells, max_size=8))
 @pytest.mark.parametrize(
     "column", [*DETAIL.columns, *TRANSACTION.columns], ids=lambda column: f"{column.name}-{column.type}"
 )
-def test_the_quick_way_gives_what_the_careful_way_gives(column: object, text: str) -> None:
-    check = ColumnCheck(column, "month_first")  # type: ignore[arg-type]
-    check.examine(text)
-    quick = tuple(function(text) for function in check.quick)
-    if None not in quick:
-        assert check.decide(text) == (quick, ())
+def test_many_texts_come_to_what_each_comes_to_by_itself(column: Column, texts: list[str]) -> None:
+    check = ColumnCheck(column, "month_first")
+    expected = [check.decide(text) for text in texts]
+    for _ in ("as texts come that are new to it", "as they come again"):
+        columns, found = check.check(texts)
+        assert list(zip(*columns, strict=True)) == [values for values, _problems in expected]
+        assert found == [(at, problems) for at, (_values, problems) in enumerate(expected) if problems]
 
 
-def test_a_validator_remembers_a_bounded_number_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+rows_of_cells = st.lists(st.lists(cells, min_size=5, max_size=10) | st.just(list(CLEAN)), max_size=8)
+
+
+def by_themselves(contract: Contract, rows: Sequence[Sequence[str]]) -> list[Checked]:
+    validate = compile_validator(contract, contract.header)
+    return [validate(row) for row in rows]
+
+
+def at_once(contract: Contract, rows: Sequence[Sequence[str]]) -> list[Checked]:
+    accepted, columns, problems = compile_validator(contract, contract.header).check_rows(rows)
+    values = dict(zip(accepted, zip(*columns, strict=True), strict=True))
+    return [Checked(values.get(at), problems.get(at, ())) for at in range(len(rows))]
+
+
+@given(rows_of_cells)
+@pytest.mark.parametrize("contract", [DETAIL, TRANSACTION], ids=lambda contract: contract.dataset)
+def test_many_rows_come_to_what_each_comes_to_by_itself(contract: Contract, rows: list[list[str]]) -> None:
+    assert at_once(contract, rows) == by_themselves(contract, rows)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.just("T-1"), st.sampled_from(["sale", "refund", "payout", "Sale", "gift"]), st.just("2025-01-05"),
+            st.just("EUR"), st.sampled_from(["0", "-0.00", "0.0001", "-0.0001", "5", "-5", "nan", "+1"]),
+            st.sampled_from(["CUST-1", "cust-2", "PLATFORM", "platform", ""]),
+        )
+    )
+)  # fmt: skip
+def test_many_rows_break_the_rules_that_each_breaks_by_itself(rows: list[tuple[str, ...]]) -> None:
+    assert at_once(TRANSACTION, rows) == by_themselves(TRANSACTION, rows)
+
+
+def test_the_messiest_files_come_to_the_same_at_once_and_row_by_row() -> None:
+    interval = Interval(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 1, 6, tzinfo=UTC))
+    bodies: dict[str, bytes] = defaultdict(bytes)
+    for chunk in generate(Order(seed=1, interval=interval, rows=1_500, profile=profile.load("terrible"))):
+        bodies[chunk.key.split("/")[1]] += chunk.data
+    compared = 0
+    for dataset, contract in load_contracts().items():
+        rows = list(csv.reader(io.StringIO(bodies[dataset].decode("utf-8", "replace"), newline="")))
+        assert at_once(contract, rows) == by_themselves(contract, rows)
+        compared += len(rows)
+    assert compared > 1_000
+
+
+def test_a_column_remembers_a_bounded_number_of_texts_and_no_long_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("marketplace.contracts.column.REMEMBERED", 3)
+    monkeypatch.setattr("marketplace.contracts.column.REMEMBERED_LENGTH", 6)
     check = ColumnCheck(DETAIL.column("game_ref"), "month_first")
-    for number in range(10):
-        assert check.examine(f"Game {number}").values == (f"Game {number}", f"game {number}")
-    assert [check.quick[0](f"Game {number}") for number in (0, 2, 3, 9)] == ["Game 0", "Game 2", None, None]
+    decided: list[str] = []
+    decide = check.decide
+    monkeypatch.setattr(check, "decide", lambda raw: decided.append(raw) or decide(raw))
+    texts = ["Game 20", *(f"Game {number}" for number in range(5))]
+    for _ in range(2):
+        (values, keys), _found = check.check(texts)
+        assert (values, keys) == (texts, [text.lower() for text in texts])
+    assert decided == [*texts, "Game 20", "Game 3", "Game 4"]

@@ -212,10 +212,10 @@ def test_a_load_that_fails_fails_the_run_and_leaves_its_file(
     runner.put("publisher", unique("works"), f"publisher_id,name,country\n{unique('Q-')},{unique('Working ')},\n")
     load_records = load_module.load_records
 
-    def fail_on_one(connection: Any, contract: Any, load: Any, records: Any) -> Any:
+    def fail_on_one(connection: Any, contract: Any, load: Any, batches: Any, position: Any) -> Any:
         if load.object_key.endswith(unique("breaks")):
             raise psycopg.OperationalError("the disk is full")
-        return load_records(connection, contract, load, records)
+        return load_records(connection, contract, load, batches, position)
 
     monkeypatch.setattr(load_module, "load_records", fail_on_one)
     run = runner.run("ingest_files")

@@ -14,7 +14,7 @@ import pytest
 from marketplace.ingest import ledger, objects
 from marketplace.ingest import load as load_module
 from marketplace.ingest.ledger import ClaimLostError
-from marketplace.ingest.records import Record
+from marketplace.ingest.records import Batch
 
 
 def expire_leases(ingestion: Any) -> None:
@@ -121,12 +121,12 @@ def test_an_attempt_that_hangs_does_not_hold_up_the_one_that_takes_over(ingestio
     (claim,) = ingestion.claim("hangs")
     taken_over: list[dict[str, Any]] = []
 
-    def records_that_hang() -> Iterator[Record]:
-        yield Record(1, "", ["publisher_id", "name", "country"])
+    def records_that_hang() -> Iterator[Batch]:
+        yield Batch([1], [""], [["publisher_id", "name", "country"]])
         expire_leases(ingestion)
         ingestion.claim("takes over")
         taken_over.append(ingestion.load(claim))
-        yield Record(2, "", ["P-1", "One", ""])
+        yield Batch([2], [""], [["P-1", "One", ""]])
 
     with ingestion.connect() as hanging:
         load, _ = ledger.start(hanging, claim["load_id"], "hangs")

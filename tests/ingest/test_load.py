@@ -12,8 +12,7 @@ import pytest
 
 from marketplace import settings
 from marketplace.contracts import load_contracts
-from marketplace.ingest import ledger
-from marketplace.ingest import stage as staging
+from marketplace.ingest import ledger, records
 
 DATASETS = ", ".join(load_contracts())
 CATALOGUE = {
@@ -77,6 +76,33 @@ def test_a_nul_character_is_refused_and_kept_visible(ingestion: Any) -> None:
     ingestion.put("publisher", "P-1,Va\0lve,US")
     ingestion.run()
     assert ingestion.query("select raw from ops.rejected_row") == [("P-1,Va␀lve,US",)]
+
+
+@pytest.mark.parametrize("row", ['P-2,"Nova,DE', 'P-2,Nova,"DE', 'P-2,Nova,DE,"x'], ids=["few", "fitting", "many"])
+def test_a_quote_that_is_never_closed_rejects_its_record_with_the_lines_it_takes(ingestion: Any, row: str) -> None:
+    ingestion.put("publisher", "P-1,Valve,US", row, "P-4,Echo,DE", "", "P-5,Aurora,FR")
+    (result,) = ingestion.run()
+    assert account(result) == {"read": 2, "accepted": 1, "rejected": 1, "inserted": 1}
+    assert ingestion.query("select line_no, column_name, reason, detail from ops.rejected_row") == [
+        (
+            3, None, "unclosed_quote",
+            "a quote in it is never closed; it runs from line 3 to line 6, which a quote may have made one record",
+        )
+    ]  # fmt: skip
+
+
+def test_a_record_of_several_lines_and_a_wrong_width_names_its_lines(ingestion: Any) -> None:
+    ingestion.put("publisher", 'P-1,"Valve,US', 'P-2"', "P-3,Echo,FR")
+    (result,) = ingestion.run()
+    assert account(result) == {"read": 2, "accepted": 1, "rejected": 1, "inserted": 1}
+    assert ingestion.query("select line_no, reason, detail, raw from ops.rejected_row") == [
+        (
+            2, "too_few_fields",
+            "the row has 2 fields; accepted: 3, as the header has; it runs from line 2 to line 3, "
+            "which a quote may have made one record",
+            'P-1,"Valve,US\nP-2"',
+        )
+    ]  # fmt: skip
 
 
 def test_publishers_of_one_name_are_one_known_by_the_lowest_id(ingestion: Any) -> None:
@@ -285,7 +311,7 @@ def test_keys_with_every_kind_of_character_are_loaded_and_moved(ingestion: Any) 
 
 
 def test_a_file_of_several_batches_is_read_whole(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "BATCH_RECORDS", 7)
+    monkeypatch.setattr(records, "BATCH_LINES", 7)
     ingestion.put("publisher", *(f"P-{n},{'' if n % 5 == 0 else f'Publisher {n}'},US" for n in range(100)))
     (result,) = ingestion.run()
     assert account(result) == {"read": 100, "accepted": 80, "rejected": 20, "inserted": 80}
@@ -316,22 +342,6 @@ def test_samples_are_accounted_for_as_the_csv_module_counts_them(ingestion: Any,
         assert counts["read"] == counts["accepted"] + counts["rejected"] + counts["held"]
         rejected = ingestion.query("select count(*) from ops.rejected_row where load_id = %s", result["load_id"])
         assert rejected == [(counts["rejected"],)]
-
-
-def test_a_batch_ends_when_it_holds_enough_text(ingestion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staging, "BATCH_CHARACTERS", 30)
-    copied: list[int] = []
-    copy = staging._copy
-
-    def count(connection: Any, table: Any, columns: Any, rows: list[Any]) -> None:
-        copied.append(len(rows))
-        copy(connection, table, columns, rows)
-
-    monkeypatch.setattr(staging, "_copy", count)
-    ingestion.put("publisher", *(f"P-{n},Publisher {n},US" for n in range(6)))
-    (result,) = ingestion.run()
-    assert result["account"]["inserted"] == 6
-    assert max(copied) == 2
 
 
 def test_a_reference_finds_an_id_whatever_its_white_space_and_unicode_form(ingestion: Any) -> None:

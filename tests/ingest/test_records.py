@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from marketplace.ingest import records
-from marketplace.ingest.records import FileError, Record, decode, parse_record, read_records
+from marketplace.ingest.records import FileError, Record, decode, in_batches, parse_record, read_records
 
 
 def read(body: bytes) -> list[Record]:
@@ -39,7 +40,9 @@ def test_a_byte_order_mark_is_not_part_of_the_header() -> None:
 
 
 def test_a_quote_that_is_never_closed_takes_the_rest_into_one_record() -> None:
-    assert read(b'id,name\n1,"a\n2,b\n3,c\n')[1:] == [Record(2, '1,"a\n2,b\n3,c', ["1", "a\n2,b\n3,c\n"])]
+    assert read(b'id,name\n1,"a\n2,b\n3,c\n')[1:] == [
+        Record(2, '1,"a\n2,b\n3,c', ["1", "a\n2,b\n3,c\n"], unclosed=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,4 +94,73 @@ def test_records_are_those_of_the_csv_module_and_raw_text_reads_as_the_record(ro
     expected = [row for row in csv.reader(io.StringIO(text.getvalue(), newline="")) if row]
     found = read(body)
     assert [r.fields for r in found] == expected
-    assert [parse_record(r.raw) for r in found] == expected
+    assert [parse_record(r.raw) for r in found] == [(fields, False) for fields in expected]
+
+
+def one_by_one(body: bytes) -> Iterator[Record]:
+    """Read a file as simply as can be, as what `read_batches` must come to: the csv module, a record at a time."""
+    taken: list[str] = []
+    asked = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal asked
+        for line in io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline=""):
+            taken.append(line)
+            yield line
+        asked += 1
+
+    reader = csv.reader(lines())
+    line_no = 1
+    for fields in reader:
+        if fields:
+            yield Record(line_no, "".join(taken).rstrip("\r\n"), fields, unclosed=asked > 0)
+        line_no += len(taken)
+        taken.clear()
+
+
+# What matters to a reader of CSV: pieces of it, among them bytes that are not UTF-8, and characters of several bytes.
+PIECES = [
+    b'"', b'"', b'""', b",", b",", b"\n", b"\n", b"\r\n", b"\r", b"a", b"1", b" ", b"\0", b"\\", b"\t", b"abcdefgh",
+    "é".encode(), "\u2028".encode(), "\x85\x0b\x0c".encode(), "😀".encode(), b"x,y\n", b'"a\nb",c\n',
+]  # fmt: skip
+texts = st.lists(st.sampled_from(PIECES), min_size=1, max_size=60).map(b"".join)
+
+
+@settings(max_examples=400)
+@example(b'a,b\n1,"x\ny"\n\n2,z\n3,"', 7, 2)
+@given(texts, st.integers(1, 40), st.integers(1, 6))
+def test_records_are_what_the_csv_module_reads_one_by_one(body: bytes, block: int, batch: int) -> None:
+    if not body or body.startswith(tuple(records.MAGIC_NUMBERS)):
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "BLOCK_BYTES", block)
+        patch.setattr(records, "BATCH_LINES", batch)
+        found = read(body)
+        assert found == list(one_by_one(body))
+        batches = list(in_batches(iter(found)))
+    assert not found or len(batches[0].rows) == 1
+    assert [
+        Record(line_no, raw, fields, at in unclosed)
+        for line_nos, raws, rows, unclosed in batches
+        for at, (line_no, raw, fields) in enumerate(zip(line_nos, raws, rows, strict=True))
+    ] == found
+    # A field that ends in line ends, and is never closed, has lost them in the raw text.
+    assert [parse_record(r.raw) for r in found if not r.unclosed] == [
+        (r.fields, False) for r in found if not r.unclosed
+    ]
+    assert all(parse_record(r.raw)[1] for r in found if r.unclosed)
+
+
+@settings(max_examples=100)
+@given(texts, st.sampled_from([b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc3\n"]), texts, st.integers(1, 40))
+def test_the_line_of_a_byte_that_is_not_utf8_is_exact_whatever_the_line_ends(
+    start: bytes, wrong: bytes, end: bytes, block: int
+) -> None:
+    if start.startswith(tuple(records.MAGIC_NUMBERS)):
+        return
+    before = io.TextIOWrapper(io.BytesIO(start), encoding="utf-8", newline="").readlines()
+    line_no = len(before) + (not before or before[-1].endswith(("\n", "\r")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "BLOCK_BYTES", block)
+        with pytest.raises(FileError, match=rf"^Line {line_no} holds the byte {wrong[0]:#04x}, which is not UTF-8\.$"):
+            read(start + wrong + end)

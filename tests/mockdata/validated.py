@@ -56,7 +56,10 @@ def read(dataset: str, data: bytes) -> File:
         validate = compile_validator(contract, header.names)
         names = [name for name, _type in contract.stage_columns]
         rows = []
-        for line, _raw, fields in records:
+        for line, _raw, fields, unclosed in records:
+            if unclosed:
+                rows.append(Row(line, "", "unclosed_quote", [], {}))
+                continue
             values, problems = validate(fields)
             error = next((p for p in problems if p.severity == "error"), None)
             rows.append(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from marketplace.contracts import amounts, codes, coordinates, dates, people
 from marketplace.contracts.model import FOLDS, Column
@@ -16,7 +16,7 @@ from marketplace.contracts.values import Invalid, Parsed, is_missing, parse_id, 
 
 Value = str | None
 Parser = Callable[[str], Parsed]
-Quick = Callable[[str], Value]
+Positions = list[int]
 
 NORMALISERS: dict[str, Callable[[str], str]] = {"publisher": publisher_key, "title": title_key}
 
@@ -38,8 +38,9 @@ ACCEPTED_FORMS = {
 }
 _ORDERS = {"month_first": "MM/DD/YYYY", "day_first": "DD/MM/YYYY"}
 
-# How many different texts a column remembers the outcome of: what repeats is met early.
+# How many different texts a column remembers the outcome of, and how long ones: what repeats is short, and met early.
 REMEMBERED = 20_000
+REMEMBERED_LENGTH = 200
 
 # Ids that are sure to be no missing marker, since they have a digit, and that folding leaves as they are.
 _CLEAN_ID = {
@@ -57,10 +58,9 @@ class Outcome(NamedTuple):
 
 
 class ColumnCheck:
-    """The check of one column in one file.
+    """The check of one column in one file: `decide` tells what a text comes to, `examine` remembers it.
 
-    `quick` has one function for each staged value: it gives the value of a text in a clean form or already
-    met, and None for any other text, which `examine` then decides and remembers.
+    `check` comes to the same for many texts, and is quick with those in a clean form or met before.
     """
 
     def __init__(self, column: Column, order: dates.DateOrder) -> None:
@@ -71,15 +71,33 @@ class ColumnCheck:
         self._nothing: tuple[Value, ...] = (None,) * len(column.stage_columns)
         self._outcomes: dict[str, Outcome] = {}
         self._values_met: tuple[dict[str, str], ...] = tuple({} for _ in column.stage_columns)
-        clean = _clean_form(column)
-        self.quick: tuple[Quick, ...] = (clean,) if clean else tuple(met.get for met in self._values_met)
+        self._clean = _clean_form(column)
+
+    def check(self, raws: Sequence[str]) -> tuple[list[Sequence[Value]], list[tuple[int, tuple[Problem, ...]]]]:
+        """Return the staged values of `raws`, a sequence for each, and where problems were found, with them."""
+        columns: list[Any]
+        if self._clean:
+            columns, left = [raws], self._clean(raws)
+            if left:
+                columns = [list(raws)]
+        else:
+            columns = [list(map(met.get, raws)) for met in self._values_met]
+            left = [at for at, value in enumerate(columns[0]) if value is None] if None in columns[0] else []
+        found = []
+        for at in left:
+            values, problems = self.examine(raws[at])
+            for column, value in zip(columns, values, strict=True):
+                column[at] = value
+            if problems:
+                found.append((at, problems))
+        return columns, found
 
     def examine(self, raw: str) -> Outcome:
         """Return what `raw` comes to."""
         outcome = self._outcomes.get(raw)
         if outcome is None:
             outcome = self.decide(raw)
-            if len(self._outcomes) < REMEMBERED and len(raw) <= self.column.max_length:
+            if len(self._outcomes) < REMEMBERED and len(raw) <= REMEMBERED_LENGTH:
                 self._outcomes[raw] = outcome
                 if not outcome.problems:
                     for met, value in zip(self._values_met, outcome.values, strict=True):
@@ -206,24 +224,47 @@ def _accepted(column: Column, order: dates.DateOrder) -> str:
     return form
 
 
-def _clean_form(column: Column) -> Quick | None:
-    """Return the function that gives a text in canonical form back and None for any other text.
+def _clean_form(column: Column) -> Callable[[Sequence[str]], Positions] | None:
+    """Return the function that tells which of some texts are not in the canonical form, which is their value.
 
     Only types whose values seldom repeat have one; for the others (None) the values already met do.
     """
     if column.type == "timestamp":
-        return _matching([dates.CLEAN_TIMESTAMP], column.max_length)
+        return partial(_unlike, _repeated(dates.CLEAN_TIMESTAMP), None, column.max_length)
     if column.type == "amount" and column.minimum is None and column.maximum is None:
-        return _matching([amounts.CLEAN_AMOUNT], column.max_length)
+        return partial(_unlike, _repeated(amounts.CLEAN_AMOUNT), None, column.max_length)
     if column.type == "id":
-        clean = _CLEAN_ID[column.fold]
-        return _matching([clean, re.compile(column.pattern)] if column.pattern else [clean], column.max_length)
+        own = re.compile(column.pattern) if column.pattern else None
+        return partial(_unlike, _repeated(_CLEAN_ID[column.fold]), own, column.max_length)
     return None
 
 
-def _matching(patterns: list[re.Pattern[str]], max_length: int) -> Quick:
-    """Return the function that gives a text back when it matches all of one or two patterns, else None."""
-    first, last = patterns[0].fullmatch, patterns[-1].fullmatch
-    if first == last:
-        return lambda raw: raw if len(raw) <= max_length and first(raw) else None
-    return lambda raw: raw if len(raw) <= max_length and first(raw) and last(raw) else None
+# Between texts that are matched as one: no clean form has it.
+_BORDER = "\x1f"
+
+
+def _repeated(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """Return the pattern of as many texts of `pattern` as come one after the other, each with a border after it."""
+    return re.compile(rf"(?:(?:{pattern.pattern}){_BORDER})*+")
+
+
+def _unlike(clean: re.Pattern[str], own: re.Pattern[str] | None, max_length: int, raws: Sequence[str]) -> Positions:
+    """Return the positions of texts that are too long, or do not match both patterns; `clean` is a repeated one.
+
+    All texts are matched as one text, which takes half the time of matching each.
+    """
+    joined = _BORDER.join(raws) + _BORDER
+    if joined.count(_BORDER) != len(raws):  # a text has a border in it: none is taken for clean
+        return list(range(len(raws)))
+    unlike: Positions = []
+    at, start = 0, 0
+    while (end := clean.match(joined, start).end()) < len(joined):  # type: ignore[union-attr]  # it matches nothing, too
+        at += joined.count(_BORDER, start, end)
+        unlike.append(at)
+        at += 1
+        start = joined.index(_BORDER, end) + 1
+    if own and not all(map(own.fullmatch, raws)):
+        unlike = sorted({*unlike, *(at for at, raw in enumerate(raws) if not own.fullmatch(raw))})
+    if max(map(len, raws), default=0) > max_length:
+        unlike = sorted({*unlike, *(at for at, raw in enumerate(raws) if len(raw) > max_length)})
+    return unlike

@@ -12,7 +12,7 @@ from marketplace.contracts import HeaderError, load_contracts
 from marketplace.ingest import ledger
 from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
 from marketplace.ingest.load import load_records, lock, log_account
-from marketplace.ingest.records import Record, parse_record
+from marketplace.ingest.records import Record, in_batches, parse_record
 from marketplace.store import query
 
 Loaded = tuple[Load, Account]
@@ -88,7 +88,7 @@ def _load_file(
         taken = fetch_row(connection, "again/take_rows.sql", chosen.parameters | rows, chosen=chosen.query)["taken"]
         if not taken:
             raise psycopg.Rollback
-        account = load_records(connection, contract, load, _records(connection, load, header))
+        account = load_records(connection, contract, load, in_batches(_records(connection, load, header)))
         if not fetch_row(connection, "again/news.sql", {"load_id": load.load_id})["news"]:
             raise psycopg.Rollback
         ledger.finish(connection, load, run, "done", account, archive_key=load.archive_key)
@@ -105,4 +105,4 @@ def _records(connection: Connection, load: Load, header: Sequence[str]) -> Itera
         for line_no, raw, was_rejected in cursor:
             # NUL was stored as its symbol; no row that has one is ever held.
             text = raw.replace("\N{SYMBOL FOR NULL}", "\0") if was_rejected else raw
-            yield Record(line_no, raw, parse_record(text))
+            yield Record(line_no, raw, *parse_record(text))

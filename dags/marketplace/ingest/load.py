@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from marketplace.contracts import Contract, HeaderError, check_header, load_cont
 from marketplace.ingest import ledger, objects
 from marketplace.ingest.apply import apply
 from marketplace.ingest.ledger import Account, Connect, Connection, Load
-from marketplace.ingest.records import FileError, Record, decode, read_records
+from marketplace.ingest.records import Batch, FileError, decode, read_batches
 from marketplace.ingest.stage import create_tables, note_problems, stage_records
 from marketplace.store import lock_tables
 
@@ -56,7 +56,7 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
         contract = contract_of(load)
         archive_key = load.archive_key or objects.destination(load, rejected=False)
         with connection.transaction(), closing(objects.open_version(s3, bucket, key, version)) as body:
-            account = load_records(connection, contract, load, read_records(decode(body)))
+            account = load_records(connection, contract, load, read_batches(decode(body)), body.tell)
             ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
     except (FileError, HeaderError) as error:
         gone = error.kind == "gone"
@@ -92,22 +92,29 @@ def log_account(load: Load, account: Account) -> None:
     log.info("issues %s; changed: %s", account.issues, ", ".join(account.tables_changed) or "nothing")
 
 
-def load_records(connection: Connection, contract: Contract, load: Load, records: Iterator[Record]) -> Account:
-    """Load the records of one file, its header first, in the caller's transaction.
+def load_records(
+    connection: Connection,
+    contract: Contract,
+    load: Load,
+    batches: Iterator[Batch],
+    position: Callable[[], int] | None = None,
+) -> Account:
+    """Load the records of one file in the caller's transaction; its header is the first batch.
 
-    The rows are staged before the dataset's lock is taken, so files of one dataset wait for one another only while
-    they are applied. Raises FileError or HeaderError when the file is wrong as a whole.
+    `position` tells how many bytes of the file are read. The rows are staged before the dataset's lock is taken, so
+    files of one dataset wait for one another only while they are applied. Raises FileError or HeaderError when the
+    file is wrong as a whole.
     """
-    head = next(records, None)
+    head = next(batches, None)
     if head is None:
         raise FileError("empty", "The file has no header, only blank lines.")
-    header = check_header(contract, head.fields)
+    header = check_header(contract, head.rows[0])
     name = f"load_{load.load_id}"
     stage, issues = sql.Identifier("pg_temp", name), sql.Identifier("pg_temp", f"{name}_issue")
     account = Account(header=list(header.names))
     create_tables(connection, contract, stage, issues)
-    note_problems(connection, issues, [(head.line_no, problem) for problem in header.problems])
-    stage_records(connection, contract, load, header.names, records, stage, issues, account)
+    note_problems(connection, issues, [(head.line_nos[0], problem) for problem in header.problems])
+    stage_records(connection, contract, load, header.names, batches, stage, issues, account, position)
     lock(connection, contract)
     apply(connection, contract, load, stage, issues, account)
     return account

@@ -1,17 +1,25 @@
-"""Reading a CSV file record by record: exact line numbers, the raw text of each record, memory flat in its size."""
+"""Reading a CSV file batch by batch: exact line numbers, the raw text of each record, memory flat in its size."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 from typing import BinaryIO, NamedTuple
 
 # A field may be long (a polygon, a text); beyond this a quote was surely never closed.
 MAX_FIELD_CHARACTERS = 8 * 1024 * 1024
 csv.field_size_limit(MAX_FIELD_CHARACTERS)  # of the process: the csv module knows no other
+# Of a line, and of a record of many lines.
 MAX_LINE_CHARACTERS = 2 * MAX_FIELD_CHARACTERS
-SNIFFED_BYTES = 4096
+# How much is decoded at once, and how many of its lines are parsed at once: it bounds the memory, and more is slower,
+# since it does not fit the processor's caches, and one wide character makes all of a text wide.
+BLOCK_BYTES = 128 * 1024
+BATCH_LINES = 5_000
 MAGIC_NUMBERS = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -31,83 +39,191 @@ class FileError(ValueError):
 
 
 class Record(NamedTuple):
-    """One record: the physical line on which it starts (the header's is 1), its text, and its fields."""
+    """One record: the physical line on which it starts (the header's is 1), its text, and its fields.
+
+    `unclosed` says that it has a quote that is never closed: it takes in all that follows in the file.
+    """
 
     line_no: int
     raw: str
     fields: list[str]
+    unclosed: bool = False
+
+
+class Batch(NamedTuple):
+    """Records that follow one another, by what a `Record` says of each; `unclosed` has the positions of such."""
+
+    line_nos: Sequence[int]
+    raws: Sequence[str]
+    rows: Sequence[list[str]]
+    unclosed: Collection[int] = ()
 
 
 class _Tape:
-    """The lines of a file, remembered since the last `take`."""
+    """Lines one by one from slices of them: those `taken`, those `left` of a slice, whether more were asked for."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self._lines = iter(lines)
-        self._taken: list[str] = []
+    def __init__(self, lines: Iterable[str], slices: Iterator[list[str]]) -> None:
+        self.taken: list[str] = []
+        self.left = deque(lines)
+        self.ended = False
+        self._slices = slices
+        self._characters = 0
 
     def __iter__(self) -> _Tape:
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        self._taken.append(line)
+        if not self.left:
+            self.left.extend(next(self._slices, ()))
+            if not self.left:
+                self.ended = True
+                raise StopIteration
+        line = self.left.popleft()
+        self.taken.append(line)
+        self._characters += len(line)
+        if self._characters > MAX_LINE_CHARACTERS:
+            raise csv.Error(f"it has more than {MAX_LINE_CHARACTERS:,} characters")
         return line
 
-    def take(self) -> list[str]:
-        taken, self._taken = self._taken, []
-        return taken
+
+def read_records(blocks: Iterable[list[str]]) -> Iterator[Record]:
+    """Yield the records of a CSV text one by one, as `read_batches` reads them."""
+    for line_nos, raws, rows, unclosed in read_batches(blocks):
+        for at, (line_no, raw, fields) in enumerate(zip(line_nos, raws, rows, strict=True)):
+            yield Record(line_no, raw, fields, at in unclosed)
 
 
-def read_records(lines: Iterable[str]) -> Iterator[Record]:
-    """Yield the records of a CSV text, the header included; blank lines are no records.
+def in_batches(records: Iterator[Record]) -> Iterator[Batch]:
+    """Yield records in batches, as `read_batches` does: the first, the header, is a batch of its own."""
+    batch = list(islice(records, 1))
+    while batch:
+        line_nos, raws, rows, unclosed = zip(*batch, strict=True)
+        yield Batch(line_nos, raws, rows, [at for at, is_unclosed in enumerate(unclosed) if is_unclosed])
+        batch, characters = [], 0
+        while len(batch) < BATCH_LINES and characters < BLOCK_BYTES and (record := next(records, None)):
+            batch.append(record)
+            characters += len(record.raw)
 
-    `lines` keep their line ends. A record is what the standard csv module makes of it, so a quote that is never
-    closed takes the rest of the file into one record. Raises FileError for a field that is absurdly long.
+
+def read_batches(blocks: Iterable[list[str]]) -> Iterator[Batch]:
+    """Yield the records of a CSV text in batches; the first record, the header, is a batch of its own.
+
+    `blocks` are of lines, which keep their line ends. A record is what the standard csv module makes of it, so a
+    quote that is never closed takes the rest of the file into one record; blank lines are no records. Raises
+    FileError for a field or a record that is absurdly long.
     """
-    tape = _Tape(lines)
-    reader = csv.reader(tape)
-    line_no = 1
-    while True:
+    batches = (batch for batch in _batches(blocks) if batch.rows)
+    for (line_no, *line_nos), (raw, *raws), (fields, *rows), unclosed in batches:
+        yield Batch([line_no], [raw], [fields], unclosed)  # an unclosed record is a batch of its own
+        if rows:
+            yield Batch(line_nos, raws, rows)
+        break
+    yield from batches
+
+
+def _batches(blocks: Iterable[list[str]]) -> Iterator[Batch]:
+    slices = (block[at : at + BATCH_LINES] for block in blocks for at in range(0, len(block), BATCH_LINES))
+    line_no, lines = 1, next(slices, [])
+    while lines:
+        rows, ends = _parse(lines)
+        yield _batch(line_no, lines, rows, ends)
+        taken = ends[-1] if ends else 0
+        line_no += taken
+        if taken == len(lines):
+            lines = next(slices, [])
+            continue
+        # A record that goes on after these lines, or is no CSV, is read by itself.
+        tape = _Tape(lines[taken:], slices)
         try:
-            fields = next(reader)
-        except StopIteration:
-            return
+            fields = next(csv.reader(tape))
         except csv.Error as error:
-            raise FileError("not_csv", f"The record that starts on line {line_no} is not CSV: {error}") from error
-        taken = tape.take()
-        if fields:
-            yield Record(line_no, "".join(taken).rstrip("\r\n"), fields)
-        line_no += len(taken)
+            hint = " (is a quote on that line never closed?)" if len(tape.taken) > 1 else ""
+            raise FileError("not_csv", f"The record that starts on line {line_no} is not CSV: {error}{hint}") from error
+        yield _batch(line_no, tape.taken, [fields], [len(tape.taken)])._replace(unclosed=[0] if tape.ended else [])
+        line_no += len(tape.taken)
+        lines = list(tape.left) or next(slices, [])
 
 
-def parse_record(raw: str) -> list[str]:
-    """Return the fields of the raw text of one record, as `read_records` gave it."""
-    return next(csv.reader([raw]))
+def _parse(lines: list[str]) -> tuple[list[list[str]], list[int]]:
+    """Return the records that end within `lines`, and the number of lines up to the end of each.
+
+    The csv module reads an empty line as an empty record, or as part of a record that goes on: so one after the last
+    tells which it is.
+    """
+    rows: list[list[str]] = []
+    ends: list[int] = []
+    reader = csv.reader(chain(lines, ("",)))
+    with suppress(csv.Error):
+        for fields in reader:
+            rows.append(fields)
+            ends.append(reader.line_num)
+        del rows[-1], ends[-1]
+    return rows, ends
 
 
-def decode(stream: BinaryIO) -> Iterator[str]:
-    """Yield the lines of a UTF-8 stream, with their line ends and without a byte order mark.
+def _batch(line_no: int, lines: list[str], rows: list[list[str]], ends: list[int]) -> Batch:
+    """Return the records `rows`, of which each ends after so many of `lines`, without those that are blank lines."""
+    line_nos: Sequence[int] = range(line_no, line_no + len(rows))
+    if len(rows) == len(lines):  # the usual case: each line is one record
+        raws = [line.rstrip("\r\n") for line in lines]
+    else:
+        starts = [0, *ends][:-1]
+        line_nos = [line_no + start for start in starts]
+        raws = [
+            (lines[start] if end == start + 1 else "".join(lines[start:end])).rstrip("\r\n")
+            for start, end in zip(starts, ends, strict=True)
+        ]
+    if [] in rows:
+        kept = [at for at, fields in enumerate(rows) if fields]
+        line_nos, raws, rows = [line_nos[at] for at in kept], [raws[at] for at in kept], [rows[at] for at in kept]
+    return Batch(line_nos, raws, rows)
+
+
+def parse_record(raw: str) -> tuple[list[str], bool]:
+    """Return the fields of the raw text of one record, as `read_batches` gave it, and whether it is unclosed."""
+    fields, *more = csv.reader([raw, ""])
+    return fields, not more
+
+
+def decode(stream: BinaryIO) -> Iterator[list[str]]:
+    """Yield the lines of a UTF-8 stream in blocks, with their line ends and without a byte order mark.
 
     Raises FileError when the stream is empty, is something else than text, or is not UTF-8 (naming the line).
     """
-    buffered = io.BufferedReader(stream, SNIFFED_BYTES * 64)  # type: ignore[type-var]  # reads like a raw stream
-    start = buffered.peek(SNIFFED_BYTES)[:SNIFFED_BYTES]
-    if not start:
+    buffered = io.BufferedReader(stream, BLOCK_BYTES)  # type: ignore[type-var]  # reads like a raw stream
+    data = buffered.read(BLOCK_BYTES)
+    if not data:
         raise FileError("empty", "The file is empty.")
     for magic, name in MAGIC_NUMBERS.items():
-        if start.startswith(magic):
+        if data.startswith(magic):
             raise FileError("not_csv", f"The file is {name}: it must be a plain CSV file in UTF-8.")
-    text = io.TextIOWrapper(buffered, encoding="utf-8-sig", newline="")
-    line_no = 0
-    try:
-        while line := text.readline(MAX_LINE_CHARACTERS):
-            line_no += 1
-            if len(line) == MAX_LINE_CHARACTERS:
-                raise FileError("not_csv", f"Line {line_no} has {MAX_LINE_CHARACTERS:,} characters and does not end.")
-            yield line
-    except UnicodeDecodeError as error:
-        # A chunk is decoded when the lines before it are used up; the fault lies so many line ends into the chunk.
-        fault = line_no + 1 + error.object[: error.start].count(b"\n")
-        raise FileError(
-            "not_utf8", f"Line {fault} holds the byte {error.object[error.start]:#04x}, which is not UTF-8."
-        ) from error
+    data = data.removeprefix(codecs.BOM_UTF8)
+    line_no = 1
+    while data:
+        more = buffered.read(BLOCK_BYTES)
+        # A carriage return at the very end may be half of a line end.
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1 if more else len(data)
+        if not end:
+            if len(str(data, "utf-8", "ignore")) >= MAX_LINE_CHARACTERS:
+                raise _endless(line_no)
+            data += more
+            continue
+        try:
+            text = str(data[:end], "utf-8")
+        except UnicodeDecodeError as error:
+            before = io.StringIO(str(data[: error.start], "utf-8"), newline="").readlines()
+            line_no += len(before) - (bool(before) and not before[-1].endswith(("\r", "\n")))
+            raise FileError(
+                "not_utf8", f"Line {line_no} holds the byte {data[error.start]:#04x}, which is not UTF-8."
+            ) from error
+        lines = io.StringIO(text, newline="").readlines()
+        for at, line in enumerate(lines if len(text) >= MAX_LINE_CHARACTERS else ()):
+            if len(line) >= MAX_LINE_CHARACTERS:
+                raise _endless(line_no + at)
+        yield lines
+        line_no += len(lines)
+        data = data[end:] + more
+
+
+def _endless(line_no: int) -> FileError:
+    return FileError("not_csv", f"Line {line_no} has {MAX_LINE_CHARACTERS:,} characters and does not end.")

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from psycopg import sql
 
-from marketplace.contracts import Contract, Problem, compile_validator
+from marketplace.contracts import Contract, Problem, Validator, compile_validator
 from marketplace.ingest.ledger import Account, Connection, Load
-from marketplace.ingest.records import Record
+from marketplace.ingest.records import Batch
 
-# Between two COPYs: what bounds the memory.
-BATCH_RECORDS = 20_000
-BATCH_CHARACTERS = 16 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_Row = tuple[str | None, ...]
+
+# What is copied at once: what bounds the memory, with what the reader reads at once.
+PORTION_BYTES = 2 * 1024 * 1024
+PROGRESS_S = 10
+
+_REJECTED_ROW = sql.Identifier("ops", "rejected_row")
+_ISSUE_COLUMNS = ("line_no", "column_name", "kind", "detail")
+_REJECTED_COLUMNS = ("load_id", "line_no", "column_name", "reason", "detail", "raw")
+
+# What stands in a block for the end of a field and of a row, and for NULL, until all else is escaped.
+_FIELD, _ROW, _NULL = "\x1f", "\x1e", "\x1d"
+_ESCAPES = {
+    "\\": r"\\",  # before those that it is part of
+    "\t": r"\t",
+    "\n": r"\n",
+    "\r": r"\r",
+}
+
+
+@dataclass
+class _Portion:
+    """What some batches come to: how many records they have, and blocks of rows in COPY's format for three tables."""
+
+    read: int = 0
+    rejected: int = 0
+    accepted_rows: list[bytes] = field(default_factory=list)
+    rejected_rows: list[bytes] = field(default_factory=list)
+    issue_rows: list[bytes] = field(default_factory=list)
+
+    def size(self) -> int:
+        return sum(map(len, (*self.accepted_rows, *self.rejected_rows, *self.issue_rows)))
 
 
 def create_tables(connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier) -> None:
@@ -39,66 +75,118 @@ def stage_records(
     connection: Connection,
     contract: Contract,
     load: Load,
-    header: tuple[str, ...],
-    records: Iterator[Record],
+    header: Sequence[str],
+    batches: Iterator[Batch],
     stage: sql.Identifier,
     issues: sql.Identifier,
     account: Account,
+    position: Callable[[], int] | None = None,
 ) -> None:
-    """Validate the records; accepted ones go to the stage, rejected ones to ops.rejected_row, batch by batch."""
-    validate = compile_validator(contract, header)
+    """Validate the records; accepted ones go to the stage, rejected ones to ops.rejected_row, batch by batch.
+
+    `position` tells how many bytes of the file are read, for the progress in the log.
+    """
+    validator = compile_validator(contract, header)
     # Only a dataset with references can find a row unacceptable after it is staged, and then needs its raw text.
     keep_raw = bool(contract.references)
-    stage_columns = ("load_line", *(name for name, _ in contract.stage_columns), "raw")
-    while batch := _batch(records):
-        accepted: list[tuple[Any, ...]] = []
-        rejected: list[tuple[Any, ...]] = []
-        noted: list[tuple[int, Problem]] = []
-        for line_no, raw, fields in batch:
-            values, problems = validate(fields)
-            if values is None:
-                errors = [p for p in problems if p.severity == "error"]
-                detail = "; ".join(p.detail for p in errors)
-                rejected.append(
-                    (
-                        load.load_id,
-                        line_no,
-                        errors[0].column,
-                        errors[0].kind,
-                        _storable(detail),
-                        _storable(raw),
-                    )
-                )
-                continue
-            accepted.append((line_no, *values, _storable(raw) if keep_raw else None))
-            noted += [(line_no, problem) for problem in problems]
-        account.read += len(batch)
-        account.rejected += len(rejected)
-        _copy(connection, stage, stage_columns, accepted)
-        _copy(
-            connection, sql.Identifier("ops", "rejected_row"),
-            ("load_id", "line_no", "column_name", "reason", "detail", "raw"), rejected,
-        )  # fmt: skip
-        note_problems(connection, issues, noted)
+    columns = ["load_line", *(name for name, _ in contract.stage_columns), *(["raw"] if keep_raw else [])]
+    portions = _portions(validator, load, batches, keep_raw=keep_raw)
+    progress = _Progress(load, position)
+    # What is loaded again is read on the connection that it is copied to.
+    for portion in portions if load.kind in ("retry", "replay") else _ahead(portions):
+        account.read += portion.read
+        account.rejected += portion.rejected
+        _copy(connection, stage, columns, portion.accepted_rows)
+        _copy(connection, _REJECTED_ROW, _REJECTED_COLUMNS, portion.rejected_rows)
+        _copy(connection, issues, _ISSUE_COLUMNS, portion.issue_rows)
+        progress.tell(account.read)
     connection.execute(sql.SQL("analyze {}").format(stage))
+    log.info("staged %s records, rejected %s", f"{account.read - account.rejected:,}", f"{account.rejected:,}")
 
 
 def note_problems(connection: Connection, issues: sql.Identifier, noted: Iterable[tuple[int, Problem]]) -> None:
     """Write problems with their line numbers into the load's table of issues."""
-    _copy(
-        connection, issues, ("line_no", "column_name", "kind", "detail"),
-        [(line_no, p.column, p.kind, _storable(p.detail)) for line_no, p in noted],
-    )  # fmt: skip
+    _copy(connection, issues, _ISSUE_COLUMNS, _encode_rows([_issue_row(*each) for each in noted]))
 
 
-def _batch(records: Iterator[Record]) -> list[Record]:
-    """Take records until there are enough of them, or enough text; none when there are no more."""
-    batch: list[Record] = []
-    characters = 0
-    while len(batch) < BATCH_RECORDS and characters < BATCH_CHARACTERS and (record := next(records, None)):
-        batch.append(record)
-        characters += len(record.raw)
-    return batch
+def _portions(validator: Validator, load: Load, batches: Iterator[Batch], *, keep_raw: bool) -> Iterator[_Portion]:
+    """Yield what the batches come to in portions large enough for a COPY, and bounded."""
+    portion = _Portion()
+    for batch in batches:
+        _check(portion, validator, load, batch, keep_raw=keep_raw)
+        if portion.size() > PORTION_BYTES:
+            yield portion
+            portion = _Portion()
+    yield portion
+
+
+def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch, *, keep_raw: bool) -> None:
+    """Add to the portion what a batch comes to."""
+    line_nos, raws, rows, unclosed = batch
+    # An unclosed record is never accepted, though its width may be right.
+    positions, columns, problems = validator.check_rows([() if at in unclosed else row for at, row in enumerate(rows)])
+    for at in unclosed:
+        problems[at] = (Problem(None, "unclosed_quote", "a quote in it is never closed", "error"),)
+    rejected: list[_Row] = []
+    noted: list[_Row] = []
+    for at in sorted(problems):
+        errors = [p for p in problems[at] if p.severity == "error"]
+        if errors:
+            rejected.append((str(load.load_id), *_rejected_row(line_nos[at], raws[at], errors)))
+        else:
+            noted += [_issue_row(line_nos[at], problem) for problem in problems[at]]
+    if len(positions) < len(rows):
+        line_nos, raws = [line_nos[at] for at in positions], [raws[at] for at in positions]
+    if positions:
+        portion.accepted_rows.append(encode([list(map(str, line_nos)), *columns, *([raws] if keep_raw else [])]))
+    portion.rejected_rows += _encode_rows(rejected)
+    portion.issue_rows += _encode_rows(noted)
+    portion.read += len(rows)
+    portion.rejected += len(rejected)
+
+
+def _rejected_row(line_no: int, raw: str, errors: Sequence[Problem]) -> _Row:
+    detail = "; ".join(p.detail for p in errors)
+    last = line_no + raw.count("\n") + raw.count("\r") - raw.count("\r\n")
+    if errors[0].column is None and last > line_no:
+        detail += f"; it runs from line {line_no} to line {last}, which a quote may have made one record"
+    return str(line_no), errors[0].column, errors[0].kind, _storable(detail), _storable(raw)
+
+
+def _issue_row(line_no: int, problem: Problem) -> _Row:
+    return str(line_no), problem.column, problem.kind, _storable(problem.detail)
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield `items`, of which a thread makes the next while the last is in use."""
+    nothing = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
+        coming = thread.submit(next, items, nothing)
+        while (item := coming.result()) is not nothing:
+            coming = thread.submit(next, items, nothing)
+            yield item  # type: ignore[misc]  # it is not nothing
+
+
+class _Progress:
+    """Tells in the log, now and then, how far a file is read."""
+
+    def __init__(self, load: Load, position: Callable[[], int] | None) -> None:
+        self._load = load
+        self._position = position
+        self._started = self._told = time.monotonic()
+
+    def tell(self, read: int) -> None:
+        """Say how many records are read, if that was not said lately."""
+        now = time.monotonic()
+        if self._position is None or now < self._told + PROGRESS_S:
+            return
+        self._told = now
+        elapsed, done, size = now - self._started, self._position(), self._load.size_bytes
+        log.info(
+            "%s: %s records read, %.1f of %.1f MB (%d %%), %s rows/s, about %d s to read the rest",
+            self._load.object_key, f"{read:,}", done / 1e6, size / 1e6, 100 * done // max(size, 1),
+            f"{read / elapsed:,.0f}", elapsed * (size - done) / max(done, 1),
+        )  # fmt: skip
 
 
 def _storable(text: str) -> str:
@@ -106,13 +194,40 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def _copy(connection: Connection, table: sql.Identifier, columns: Iterable[str], rows: list[tuple[Any, ...]]) -> None:
-    if not rows:
+def _copy(connection: Connection, table: sql.Identifier, columns: Iterable[str], blocks: Sequence[bytes]) -> None:
+    if not blocks:
         return
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     with (
         connection.cursor() as cursor,
         cursor.copy(sql.SQL("copy {} ({}) from stdin").format(table, names)) as copy,
     ):
-        for row in rows:
-            copy.write_row(row)
+        for block in blocks:
+            copy.write(block)
+
+
+def _encode_rows(rows: Sequence[_Row]) -> list[bytes]:
+    return [encode(list(zip(*rows, strict=True)))] if rows else []
+
+
+def encode(columns: Sequence[Sequence[str | None]]) -> bytes:
+    """Return columns of texts, None for NULL, as rows in COPY's text format."""
+    nulls = 0
+    try:
+        rows = _ROW.join(map(_FIELD.join, zip(*columns, strict=True)))
+    except TypeError:
+        nulls = sum(column.count(None) for column in columns)
+        shown = [[_NULL if value is None else value for value in column] for column in columns]
+        rows = _ROW.join(map(_FIELD.join, zip(*shown, strict=True)))
+    rows += _ROW
+    size = len(columns[0])
+    if (rows.count(_FIELD), rows.count(_ROW), rows.count(_NULL)) != (size * (len(columns) - 1), size, nulls):
+        # A value has one of these characters in it.
+        escapes = str.maketrans(_ESCAPES)
+        texts = [
+            "\t".join(r"\N" if v is None else v.translate(escapes) for v in row) for row in zip(*columns, strict=True)
+        ]
+        return ("\n".join(texts) + "\n").encode()
+    for character, escaped in _ESCAPES.items():
+        rows = rows.replace(character, escaped)
+    return rows.replace(_FIELD, "\t").replace(_ROW, "\n").replace(_NULL, r"\N").encode()

@@ -153,7 +153,7 @@ class Envelope:
         spoiled = self._place_of_quote(special, borders, len(data)) if last and not self.rejected else None
         if spoiled is not None:
             rows.append(spoiled)
-            table.reject(np.array([spoiled]), "", "too_few_fields")
+            table.reject(np.array([spoiled]), "", "unclosed_quote")
             table.issues[spoiled] = ""
         more = np.zeros(size, dtype=np.int64)  # lines beyond the one that each record has
         blanks = table.blank.astype(np.int64)

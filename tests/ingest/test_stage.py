@@ -1,0 +1,66 @@
+"""Rows as COPY takes them, and what the log says while a file is staged."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import sql
+
+from marketplace.ingest import records, stage
+
+MEANT = {r"\\": "\\", r"\t": "\t", r"\n": "\n", r"\r": "\r"}
+SPECIAL = ["\\", "\t", "\n", "\r", "\\N", "\x1d", "\x1e", "\x1f", "", "a", "é", "😀"]
+values = st.none() | st.lists(st.sampled_from(SPECIAL), max_size=4).map("".join)
+
+
+def decoded(block: bytes) -> list[tuple[str | None, ...]]:
+    """Read COPY's text format, by its definition in PostgreSQL's manual."""
+    assert block.endswith(b"\n")
+    return [
+        tuple(None if text == r"\N" else re.sub(r"\\.", lambda m: MEANT[m[0]], text) for text in line.split("\t"))
+        for line in block.decode().removesuffix("\n").split("\n")
+    ]
+
+
+@given(st.integers(1, 4).flatmap(lambda width: st.lists(st.tuples(*[values] * width), min_size=1, max_size=5)))
+def test_rows_are_encoded_as_copy_reads_them(rows: list[tuple[str | None, ...]]) -> None:
+    assert decoded(stage.encode(list(zip(*rows, strict=True)))) == rows
+
+
+def test_postgres_reads_what_is_encoded(platform: Any) -> None:
+    column = [None, *SPECIAL, "".join(SPECIAL)]
+    with psycopg.connect(platform.store_url()) as connection:
+        connection.execute("create temporary table copied (at integer, value text)")
+        for rows in (list(enumerate(column)), [(at, v) for at, v in enumerate(column) if v is None or v < "\x1d"]):
+            block = stage.encode([[str(at) for at, _value in rows], [value for _at, value in rows]])
+            stage._copy(connection, sql.Identifier("copied"), ("at", "value"), [block])
+            assert connection.execute("select at, value from copied order by at").fetchall() == rows
+            connection.execute("delete from copied")
+
+
+def test_the_log_says_how_far_a_file_is_read(
+    ingestion: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(stage, "PROGRESS_S", 0)
+    monkeypatch.setattr(stage, "PORTION_BYTES", 0)
+    monkeypatch.setattr(records, "BLOCK_BYTES", 50)
+    ingestion.put("publisher", *(f"P-{n},Publisher {n},US" for n in range(10)))
+    with caplog.at_level(logging.INFO, logger=stage.__name__):
+        ingestion.run()
+    said = [record.getMessage() for record in caplog.records if record.name == stage.__name__]
+    reading = re.compile(
+        r"landing/publisher/a\.csv: (\d+) records read, 0\.0 of 0\.0 MB \(\d+ %\), [\d,]+ rows/s, about \d+ s to read "
+        r"the rest"
+    )
+    *told, last = said
+    counts = [int(match[1]) for match in map(reading.fullmatch, told) if match]
+    assert len(counts) == len(told) > 3
+    assert counts == sorted(counts)
+    assert counts[-1] == 10
+    assert last == "staged 10 records, rejected 0"
