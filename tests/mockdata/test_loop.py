@@ -18,6 +18,7 @@ from marketplace.mockdata.dials import DIALS
 from marketplace.mockdata.generate import Order
 from marketplace.mockdata.interval import Interval
 from marketplace.mockdata.profile import Profile
+from marketplace.mockdata.world import World
 from tests.mockdata.expected import ACROSS, File, Reckoning
 from tests.mockdata.loop import Loop, Made, made
 
@@ -180,6 +181,35 @@ def test_the_store_holds_what_the_truth_says_of_many_more(fresh_store: Any, numb
     check(fresh_store, number)
 
 
+def test_wishes_for_games_that_turn_out_to_be_one_become_one(fresh_store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three customers and ten games without a date, of which two and two have one title from the second day on."""
+    any_customers, any_games = World.customers_in, activity._Days.wished
+
+    def few_games(days: Any, *draws: Any) -> Any:
+        games = any_games(days, *draws)
+        return games % 5 + 512 * (games // 5 % 2)
+
+    monkeypatch.setattr(World, "customers_in", lambda world, *draws: any_customers(world, *draws) % 3)
+    monkeypatch.setattr(activity._Days, "wished", few_games)
+    start, day = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
+    dials = {"missing_optional": 1.0}, {"missing_optional": 1.0, "same_title": 1.0, "by_name": 0.3}
+    loop = Loop(fresh_store.url("store_writer"), fresh_store.url("store_owner"))
+    outcomes: Counter[str] = Counter()
+    for number, rates in enumerate(dials):
+        interval = Interval(start + number * day, start + (number + 1) * day)
+        files = made(Order(7, interval, 600, Profile("test", rates)))
+        assert contradictions(files) == []
+        before = len(loop.reckoning.wish)
+        wishes = [file for file in files if file.dataset == "wishlist"]
+        outcomes.update(record["outcome"] for file in wishes for record in truth.read(bytes(file.truth)))
+        loop.load(loop.put(file for file in files if file not in wishes))
+        merged = before - len(loop.reckoning.wish)
+        loop.load(loop.put(wishes))
+        assert loop.differences() == []
+    assert merged > 3
+    assert outcomes["superseded"] > 3
+
+
 def test_the_pairs_meet_what_there_is_to_meet() -> None:
     """So that the loop does not close for want of anything in it."""
     met: Counter[str] = Counter()
@@ -190,9 +220,12 @@ def test_the_pairs_meet_what_there_is_to_meet() -> None:
             met[f"version {file.version}"] += 1
             for record in truth.read(bytes(file.truth)):
                 met.update([record["outcome"], f"{record['outcome']} {record['reason']}"])
+                met[f"{record['outcome']} {file.dataset}"] += 1
                 met.update(issue.partition("@")[0] for issue in record["issues"].split())
                 met["set aside"] += record["line"] == "0"
     assert dials == set(DIALS)
     wanted = ACROSS | {"version 2", "set aside", "header", "accepted", "superseded", "rejected"}
     wanted |= {f"held {reason}" for reason in HELD}
+    wanted |= {"null_island", "reformatted_number", "invalid_email", "unknown_locale", "unknown_time_zone"}
+    wanted |= {f"held {dataset}" for dataset in ("transaction_detail", "wishlist", "play_session")}
     assert {what: met[what] for what in wanted if met[what] < 5} == {}
