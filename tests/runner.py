@@ -20,10 +20,9 @@ DAGS = Path(__file__).parents[1] / "dags"
 class Runner:
     """Runs a DAG by `dag.test()`, and looks at what is left behind."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._url = platform.store_url()
+    def __init__(self, platform: Platform, store: str = "store") -> None:
+        self._url = platform.store_url(database=store)
         self._airflow_url = platform.store_url("airflow", "airflow")
-        self._owner_url = platform.store_url("store_owner")
         self.s3 = boto3.client("s3")
         self.bucket = platform.state.outputs["LandingBucket"]
 
@@ -39,7 +38,7 @@ class Runner:
         for task in dag.tasks:
             task.retries = 0
         run = dag.test(run_conf=conf) if logical_date is ... else dag.test(logical_date=logical_date, run_conf=conf)
-        accounting.check(self._owner_url, self._body, run=run.run_id)
+        accounting.check(self._url, self._body, run=run.run_id)
         return run
 
     def _body(self, entry: dict[str, Any]) -> bytes:

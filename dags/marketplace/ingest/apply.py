@@ -51,7 +51,7 @@ def apply(
     if contested:
         with _logged("compared with what later files confirmed"):
             execute(connection, "yield.sql", parameters, rows=rows, key=key_text)
-    outcomes = _outcomes(connection, contract, rows)
+    outcomes = _outcomes(connection, contract, rows, staged=account.read - account.rejected)
     written = outcomes["inserted"] + outcomes["updated"]
     with _logged(f"{written:,} rows written, {outcomes['unchanged']:,} found unchanged"):
         execute(connection, f"{contract.dataset}/apply.sql", parameters, **tables, settle=settle(contract.dataset))
@@ -103,8 +103,11 @@ def _key_text(contract: Contract) -> sql.Composable:
     return sql.SQL("row({})::text").format(sql.SQL(", ").join(columns))
 
 
-def _outcomes(connection: Connection, contract: Contract, rows: sql.Identifier) -> dict[str, int]:
-    """Return how many rows have each outcome; raises RuntimeError when the dataset's SQL gave another one."""
+def _outcomes(connection: Connection, contract: Contract, rows: sql.Identifier, *, staged: int) -> dict[str, int]:
+    """Return how many rows have each outcome.
+
+    Raises RuntimeError when the dataset's SQL gave another one, or not as many rows as were staged.
+    """
     counts = dict.fromkeys(("rejected", "held", "inserted", "updated", "unchanged", "superseded"), 0)
     counted = connection.execute(sql.SQL("select outcome, count(*) from {} group by outcome").format(rows))
     for outcome, count in counted.fetchall():
@@ -114,6 +117,11 @@ def _outcomes(connection: Connection, contract: Contract, rows: sql.Identifier) 
                 "a refusal is 'held' or 'rejected', an effect 'inserted', 'updated' or 'unchanged'."
             )
         counts[outcome] = count
+    if sum(counts.values()) != staged:
+        raise RuntimeError(
+            f"include/sql/store/ingest/{contract.dataset}/rows.sql gives {sum(counts.values())} rows for {staged} that "
+            "were staged: a join loses or doubles some; it must give each staged row once."
+        )
     return counts
 
 
