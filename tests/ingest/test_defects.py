@@ -85,6 +85,10 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "value: zone offset": ("value_zone_offset.csv",),
     "value: leap second": ("value_leap_second.csv",),
     "value: year 0001 or 9999": ("value_year_0001_or_9999.csv", "value_year_0001_or_9999_of_a_game.csv"),
+    "value: latitude 95": ("value_latitude_95.csv",),
+    "value: latitude and longitude swapped": ("value_swapped_coordinates.csv",),
+    "value: (0, 0)": ("value_null_island.csv",),
+    "value: coordinates with N/W letters": ("value_coordinate_letters.csv",),
     "value: unknown enum value": ("value_unknown_enum.csv", "value_unknown_type.csv", "value_unknown_currency.csv"),
     "value: country by name, alpha-2, alpha-3": ("value_country_forms.csv",),
     "across: reference by name": ("across_reference_by_name.csv",),
@@ -114,8 +118,13 @@ STORED = {
         " trim_scale(l.gross), trim_scale(l.fee), trim_scale(l.reported_net)"
         " from store.transaction_line as l join store.game_release as r using (game_id, platform)"
     ),
+    "play_session": (
+        "select s.load_id, s.load_line, s.session_id, c.ref, s.game_id, s.platform, s.duration_s,"
+        " st_y(s.location::geometry), st_x(s.location::geometry)"
+        " from store.play_session as s join store.customer as c using (customer_id)"
+    ),
 }
-REFERRING = ("transaction_detail",)
+REFERRING = ("transaction_detail", "play_session")
 
 
 def expected() -> dict[str, list[dict[str, str]]]:

@@ -40,6 +40,8 @@ def parse_coordinate(text: str, axis: Axis) -> Parsed:
         note = f"read as {plain}"
     if abs(Decimal(plain)) > axis.limit:
         raise Invalid("out_of_range", f"it is not within -{axis.limit} to {axis.limit}")
+    if not Decimal(plain):
+        plain = plain.removeprefix("-")  # double precision has a zero of its own with a minus: the same place twice
     return Parsed(plain, "reformatted_number", note) if note else Parsed(plain)
 
 
