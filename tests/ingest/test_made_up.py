@@ -76,7 +76,6 @@ def test_the_page_has_every_file_of_its_example() -> None:
     assert sorted(example("0041")) == [
         "include/contracts/review.yaml",
         "include/sql/store/ingest/review/apply.sql",
-        "include/sql/store/ingest/review/prepare.sql",
         "include/sql/store/ingest/review/rows.sql",
         "include/sql/store/migrations/0042_reviews.sql",
         "include/sql/store/migrations/versions/0042_reviews.py",
