@@ -51,7 +51,7 @@ TIMEOUT = timedelta(hours=1)
     tags=["ingest", "store"],
     params={
         "kind": Param("publisher", type="string", enum=["publisher", "game"], description="What is corrected"),
-        "alias": Param(type="string", minLength=1, description="What is wrong: VALV Softwear, or P-7"),
+        "alias": Param(type="string", minLength=1, description="What is wrong, such as VALV Softwear or P-7"),
         "alias_is": Param(
             "name",
             type="string",
@@ -61,7 +61,7 @@ TIMEOUT = timedelta(hours=1)
         "stands_for": Param(
             None,
             type=["null", "string"],
-            description="The source id of the publisher or game that is meant: P-1. Empty with *remove*",
+            description="The source id of the publisher or game that is meant, such as P-1; empty to remove",
         ),
         "reason": Param(type="string", minLength=1, description="Why, for whoever asks later"),
         "remove": Param(False, type="boolean", description="Remove what was said of this alias instead"),

@@ -98,3 +98,17 @@ def test_a_run_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     ):
         make(api)
     assert api.done[-1] == "pause"
+
+
+class FailedTasks:
+    """An API that knows only which tasks of a run failed."""
+
+    def failed_tasks(self, _dag_id: str, run_id: str) -> list[str]:
+        return {"share": ["check_rejected_share"], "both": ["file.load", "check_rejected_share"]}[run_id]
+
+
+def test_a_run_that_is_red_for_what_was_rejected_is_no_fault() -> None:
+    api: Any = FailedTasks()
+    states = {"share": "failed", "both": "failed", "x": "success"}
+    runs = [{"dag_run_id": name, "state": state} for name, state in states.items()]
+    assert demo.faults_of([], runs, api) == (["The run both failed in check_rejected_share, file.load"], ["share"])

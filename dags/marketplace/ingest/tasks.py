@@ -103,7 +103,7 @@ def replay_rows(params: dict[str, Any], run_id: str, timeout: timedelta) -> list
         try:
             return _accounts(replay.replay_rows(connection, run_id, selection))
         except again.UnreadableError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
 
 
 def correct_alias(params: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def correct_alias(params: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
                 dry_run=params["dry_run"],
             )
         except corrections.CorrectionError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
 
 
 def changed_by(corrected: dict[str, Any] | None) -> list[str]:
@@ -179,7 +179,7 @@ def check_rejected_share(run_id: str, max_rejected_share: float, timeout: timede
         try:
             return rejections.check_rejected_share(connection, run_id, max_rejected_share)
         except rejections.TooManyRejectedError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
 
 
 def erase_old_lines(retention_days: int, timeout: timedelta) -> dict[str, int]:
