@@ -7,10 +7,12 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from local import aws, emulator, envfile, ports, space
 from local.errors import LocalError
@@ -111,13 +113,20 @@ def upload(platform: Platform, files: list[str], dataset: str) -> None:
     values = envfile.read(platform.layout.env_file) if platform.layout.env_file.exists() else {}
     if not values or not emulator.answers(platform.state):
         raise LocalError("The platform is not running: make up")
-    # The emulator accepts an object that it cannot write to the disk, and has it only until it ends.
-    space.require(platform.data_directories())
-    s3 = emulator.client("s3", values["AWS_ENDPOINT_URL"])
     chosen = [(path, uploads.choose_dataset(path, dataset)) for path in map(Path, files)]
-    for path, name in chosen:
-        put = uploads.upload(s3, values["LANDING_BUCKET"], path, name)
-        console.print(f"{path} → s3://{values['LANDING_BUCKET']}/{escape(put.key)} (version {put.version_id})")
+    # The emulator accepts an object that it cannot write to the disk, and has it only until it ends. It keeps a file
+    # twice while that moves to the archive.
+    size = sum(path.stat().st_size for path, _name in chosen)
+    space.require(platform.data_directories(), also_mb=2 * size // 1_000_000)
+    s3 = emulator.client("s3", values["AWS_ENDPOINT_URL"], read_timeout=300)  # to put large parts together
+    bucket = values["LANDING_BUCKET"]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        for path, name in chosen:
+            task = progress.add_task(escape(path.name), total=path.stat().st_size)
+            put = uploads.upload(s3, bucket, path, name, partial(progress.advance, task))
+            console.print(f"{escape(str(path))} → s3://{bucket}/{escape(put.key)} (version {put.version_id})")
+            progress.remove_task(task)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -73,7 +73,7 @@ def answers(state: State) -> bool:
         return False
 
 
-def client(service: str, endpoint_url: str) -> Any:
+def client(service: str, endpoint_url: str, read_timeout: int = 30) -> Any:
     """Return a boto3 client of `service` for the emulator, and for nothing else."""
     return boto3.client(
         service,
@@ -81,7 +81,7 @@ def client(service: str, endpoint_url: str) -> Any:
         region_name=aws.REGION,
         aws_access_key_id=aws.ACCESS_KEY,
         aws_secret_access_key=aws.SECRET_KEY,
-        config=Config(retries={"total_max_attempts": 2}, connect_timeout=3, read_timeout=30),
+        config=Config(retries={"total_max_attempts": 2}, connect_timeout=3, read_timeout=read_timeout),
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local.errors import LocalError
 from marketplace.contracts import HeaderError, dataset_for_header, load_contracts
+
+# A larger file goes up in parts of this size, read one at a time. S3 takes 10,000 of them.
+PART_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,36 @@ def read_header(path: Path) -> list[str]:
         raise LocalError(f"{path} is not a CSV file: {error}.") from None
 
 
-def upload(s3: Any, bucket: str, path: Path, dataset: str) -> Uploaded:
-    """Put one file at landing/DATASET/NAME."""
+def upload(s3: Any, bucket: str, path: Path, dataset: str, report: Callable[[int], object] = int) -> Uploaded:
+    """Put one file at landing/DATASET/NAME, in parts when it is large; `report` is told of bytes as they are put."""
     key = f"landing/{dataset}/{path.name}"
-    with path.open("rb") as body:
-        answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
+    size = path.stat().st_size
+    if size <= PART_BYTES:
+        with path.open("rb") as body:
+            answer = s3.put_object(Bucket=bucket, Key=key, Body=body)
+        report(size)
+    else:
+        answer = _upload_parts(s3, bucket, path, key, report)
     return Uploaded(dataset, key, answer["VersionId"])
+
+
+def _upload_parts(s3: Any, bucket: str, path: Path, key: str, report: Callable[[int], object]) -> Any:
+    """Put a file by a multipart upload; nothing of it is left when it fails.
+
+    boto3's own upload_file does not tell the version, and asking for it afterwards may find another's.
+    """
+    target = {"Bucket": bucket, "Key": key}
+    target["UploadId"] = s3.create_multipart_upload(**target)["UploadId"]
+    parts: list[dict[str, Any]] = []
+    try:
+        with path.open("rb") as file:
+            while part := file.read(PART_BYTES):
+                number = len(parts) + 1
+                parts.append(
+                    {"PartNumber": number, "ETag": s3.upload_part(**target, PartNumber=number, Body=part)["ETag"]}
+                )
+                report(len(part))
+        return s3.complete_multipart_upload(**target, MultipartUpload={"Parts": parts})
+    except BaseException:
+        s3.abort_multipart_upload(**target)
+        raise
