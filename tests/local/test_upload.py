@@ -58,7 +58,7 @@ def test_what_is_no_csv_goes_up_under_the_dataset_that_is_named(tmp_path: Path):
 
 
 def test_a_dataset_that_does_not_exist_is_refused(tmp_path: Path):
-    with pytest.raises(LocalError, match="There is no dataset gmae: the datasets are .*game, .*publisher"):
+    with pytest.raises(LocalError, match=r"There is no dataset gmae: the datasets are .*game, .*publisher"):
         upload.choose_dataset(written(tmp_path / "odd.csv", PUBLISHERS), "gmae")
 
 
