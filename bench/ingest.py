@@ -42,7 +42,7 @@ TABLE = "store.transaction_line"
 _FOREIGN_KEYS = ("transaction_line_transaction_id_fkey", "transaction_line_game_id_platform_fkey")
 _PEERS = "requirements-ingest.txt"
 # Of the disk, at most: files, two stores, and what the server sorts and logs.
-BYTES_A_ROW = 3000
+BYTES_A_ROW = 2500
 
 console = Console(highlight=False, soft_wrap=True)
 

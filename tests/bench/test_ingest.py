@@ -100,14 +100,14 @@ def test_ratios_are_medians_of_pairs_and_of_the_sizes_there_are() -> None:
     cases = {
         name: {"runs": runs, "server_cpu_seconds": 3.0 * len(runs), "peak_rss_mb": 100.0 + runs[0]}
         for name, runs in {
-            "copy_1m": [4.0, 2.0, 6.0], "ours_1m": [8.0, 8.0, 8.0], "ours_again_1m": [4.0, 2.0, 1.0],
-            "sling_1m": [16.0, 24.0, 8.0], "ours_5m": [20.0],
+            "copy_1m": [4.0, 9.0, 10.0], "ours_1m": [8.0, 10.0, 5.0], "ours_again_1m": [4.0, 2.5, 5.0],
+            "sling_1m": [16.0, 20.0, 20.0], "ours_5m": [20.0],
         }.items()
     }  # fmt: skip
     assert ingest.ratios(cases) == {
-        "seconds: copy_1m / ours_1m": 0.5,
+        "seconds: copy_1m / ours_1m": 0.9,
         "seconds: sling_1m / ours_1m": 2.0,
-        "seconds: ours_1m / ours_again_1m": 4.0,
+        "seconds: ours_1m / ours_again_1m": 2.0,
         "server_cpu_seconds: ours_1m / copy_1m": 1.0,
         "peak_rss_mb: ours_5m / ours_1m": 1.11,
     }
