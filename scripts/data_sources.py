@@ -73,7 +73,7 @@ def particular(column: Column) -> str:
         notes.append(f"at least {column.minimum:g}")
     if column.maximum is not None:
         notes.append(f"at most {column.maximum:g}")
-    if column.type in ("id", "text", "name", "reference", "email") or column.unknown == "accept":
+    if column.type in ("id", "text", "name", "reference", "email", "wkt") or column.unknown == "accept":
         notes.append(f"at most {column.max_length} characters")
     return "; ".join(notes)
 

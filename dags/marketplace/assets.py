@@ -9,7 +9,7 @@ from marketplace import settings
 
 # What ingestion really changed is known only when it has run: it announces those tables through this alias.
 INGESTED = AssetAlias("ingested")
-# The same of the live changes of mock data.
+# The same of what else changes tables: the live changes of mock data, and what is mended by hand.
 CHANGED = AssetAlias("changed")
 
 

@@ -111,6 +111,11 @@ OPTIONS = (
             3, {"max_length": 0},
             "column 'note', max_length: found 0; accepted: a whole number greater than or equal to 1",
         ),
+        (
+            3, {"max_length": 10_001},
+            "column 'note': max_length: found 10001; accepted: at most 10000 for type text",
+        ),
+        (3, {"type": "wkt"}, "column 'note': type wkt needs max_length"),
         (3, {"max_length": "80"}, "column 'note', max_length: found '80'; accepted: a whole number"),
         (3, {"type": "name"}, "column 'note': type name needs normaliser"),
         (3, {"type": "reference", "references": "game"}, "column 'note': type reference needs normaliser"),

@@ -152,6 +152,15 @@ EXPECTED: dict[str, list[Finding]] = {
         (26, None, "too_few_fields", "error"),
         (27, "session_id", "missing", "error"),
     ],
+    "area/areas.csv": [
+        (24, "wkt", "invalid_geometry", "error"),
+        (25, "wkt", "invalid_geometry", "error"),
+        (26, "wkt", "invalid_geometry", "error"),
+        (27, "wkt", "invalid_geometry", "error"),
+        (28, "wkt", "missing", "error"),
+        (29, "kind", "unknown_value", "error"),
+        (31, None, "too_many_fields", "error"),
+    ],
 }
 WRONG_AS_A_WHOLE = {"transaction/transactions_semicolons.csv": "wrong_delimiter"}
 

@@ -585,6 +585,28 @@ def test_an_invalid_optional_value_is_null_and_an_issue(text: str, column: dict[
     assert read(text, required=False, **column) == (None, kind)
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("POLYGON((0 0, 1 0, 1 1, 0 0))", "POLYGON((0 0, 1 0, 1 1, 0 0))", None),
+        (" multipolygon\n(((0 0,1.5e0 0,\t+1 -1,0 0)))", "multipolygon (((0 0,1.5e0 0, +1 -1,0 0)))", None),
+        ("POLYGON((0 0, 1 0, 1 1, 0 0)", "POLYGON((0 0, 1 0, 1 1, 0 0)", None),  # for PostGIS to refuse
+        ("POLYGON", "!", "invalid_geometry"),
+        ("POLYGON EMPTY", "!", "invalid_geometry"),
+        ("POLYGON Z((0 0 1, 1 0 1, 1 1 1, 0 0 1))", "!", "invalid_geometry"),
+        ("SRID=4326;POLYGON((0 0, 1 0, 1 1, 0 0))", "!", "invalid_geometry"),
+        ("POINT(0 0)", "!", "invalid_geometry"),
+        ("POLYGON((0 0, 1 0, 1 nan, 0 0))", "!", "invalid_geometry"),
+        ("POLYGON((0 0, 1 0, 1 ١, 0 0))", "!", "invalid_geometry"),
+        ("POLYGON((0 0, 1 0, 1 1, 0 0)) or so", "!", "invalid_geometry"),
+        (f"POLYGON(({'0' * 150}))", "!", "too_long"),
+        ("null", "!", "missing"),
+    ],
+)
+def test_a_polygon_is_passed_on_or_refused_by_its_look(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="wkt", max_length=100) == (value, kind)
+
+
 @pytest.mark.parametrize("required", [True, False])
 def test_a_value_with_a_nul_byte_or_too_long_is_an_error_even_where_optional(required: bool) -> None:
     column = {"type": "text", "max_length": 5, "required": required}

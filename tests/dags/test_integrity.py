@@ -39,6 +39,9 @@ EXPECTED_TASKS = {
         "publish_assets": {"retry_held_rows"},
         "check_rejected_share": {"retry_held_rows", "publish_assets"},
     },
+    "rebuild_activity": {
+        "count_sessions": set(),
+    },
     "replay_rows": {
         "load_rows_again": set(),
         "retry_held_rows": {"load_rows_again"},
@@ -58,6 +61,7 @@ MAX_ACTIVE_RUNS = {
     "generate_mock_data": 4,  # intervals share nothing, and a backfill has many
     "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart
     "migrate": 1,
+    "rebuild_activity": 1,
     "replay_rows": 1,
 }
 TAGS = {"ingest", "mock-data", "operations", "store"}

@@ -37,6 +37,36 @@ def test_migrate_ends_at_the_newest_revision(runner: Runner) -> None:
     assert runner.states(run) == {"migrate_store": ["success"], "check_store": ["success"]}
 
 
+def test_a_rebuild_of_activity_says_what_it_mended(
+    platform: Platform, runner: Runner, unique: Callable[[str], str]
+) -> None:
+    game, session = unique("G-"), unique("S-")
+    runner.run("rebuild_activity")
+    with psycopg.connect(platform.store_url("store_owner")) as owner:
+        owner.execute("insert into store.game (game_id, title, title_key) values (%s, %s, %s)", (game, game, game))
+        (customer,) = owner.execute(
+            "insert into store.customer (ref) values (%s) returning customer_id", [unique("CUST-")]
+        ).fetchone()
+        owner.execute(
+            "insert into store.play_session (session_id, customer_id, game_id, platform, started_at, location) "
+            "values (%s, %s, %s, 'PC', '2025-01-05Z', 'POINT(13.4 52.5)')",
+            (session, customer, game),
+        )
+    counted = []
+    for damage in (None, "update geo.activity set sessions = 7, timed_sessions = 0 where game_id = %s"):
+        if damage:
+            with psycopg.connect(platform.store_url("store_owner")) as owner:
+                owner.execute(damage, [game])
+        run = runner.run("rebuild_activity")
+        assert run.state == "success"
+        result = runner.results(run, "count_sessions")[0]
+        counted.append((result["groups"] > 0, result["added"], result["corrected"], result["removed"]))
+
+        assert runner.announced(run) == (["geo.activity"] if damage else [])
+
+    assert counted == [(True, 0, 0, 0), (True, 0, 1, 0)]
+
+
 def test_a_run_loads_moves_and_announces(runner: Runner, unique: Callable[[str], str]) -> None:
     publisher, game, transaction = unique("P-"), unique("G-"), unique("T-")
     runner.put("transaction_detail", "d.csv", (

@@ -67,6 +67,17 @@ ROWS: dict[str, dict[str, Any]] = {
         "duration_s": 0,
         "location": "SRID=4326;POINT(13.4 52.5)",
     },
+    "geo.activity": {
+        "cell_id": 20002000,
+        "day": "2025-01-05",
+        "game_id": "G-1",
+        "platform": "PC",
+        "sessions": 2,
+        "timed_sessions": 2,
+        "seconds": 60,
+        "player_ids": [1001],
+        "player_sessions": [2],
+    },
     "store.notification_rule": {
         "rule_id": "R-9",
         "topic": "release",
@@ -169,6 +180,10 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "transaction_line_reported_net_check": ("store.transaction_line", [{"reported_net": "NaN"}]),
     "play_session_started_at_check": ("store.play_session", [{"started_at": v} for v in NO_TIMES]),
     "play_session_duration_s_check": ("store.play_session", [{"duration_s": -1}]),
+    "activity_counts_what_is_there": (
+        "geo.activity",
+        [{"sessions": 1}, {"timed_sessions": -1}, {"sessions": -1, "timed_sessions": -1}],
+    ),
     "notification_rule_due_kind_check": ("store.notification_rule", [{"due_kind": "hourly"}]),
     "load_kind_check": ("ops.load", [{"kind": "guess"}]),
     "load_status_check": ("ops.load", [{"status": "running"}]),

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
-from marketplace.contracts import amounts, codes, coordinates, dates, people
+from marketplace.contracts import amounts, codes, coordinates, dates, people, shapes
 from marketplace.contracts.model import FOLDS, Column
 from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem, Severity, shown
@@ -35,6 +35,8 @@ ACCEPTED_FORMS = {
     "time_zone": "an IANA name such as Europe/Berlin",
     "latitude": "decimal degrees from -90 to 90, such as 48.8566",
     "longitude": "decimal degrees from -180 to 180, such as 2.3522",
+    "wkt": "WKT in longitude and latitude such as POLYGON((13 52, 14 52, 14 53, 13 52)) or a MULTIPOLYGON, of at most"
+    " {length} characters, without SRID, Z and M",
 }
 _ORDERS = {"month_first": "MM/DD/YYYY", "day_first": "DD/MM/YYYY"}
 
@@ -178,6 +180,8 @@ def _parser(column: Column, order: dates.DateOrder) -> Parser:
             return partial(coordinates.parse_coordinate, axis=coordinates.LATITUDE)
         case "longitude":
             return partial(coordinates.parse_coordinate, axis=coordinates.LONGITUDE)
+        case "wkt":
+            return shapes.parse_wkt
 
 
 def _id_parser(column: Column) -> Parser:

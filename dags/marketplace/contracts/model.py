@@ -20,7 +20,7 @@ from marketplace.contracts.mistakes import ContractError, described, read_yaml
 
 ColumnType = Literal[
     "id", "text", "name", "reference", "enum", "date", "timestamp", "amount", "integer", "number", "boolean",
-    "currency", "country", "email", "locale", "time_zone", "latitude", "longitude",
+    "currency", "country", "email", "locale", "time_zone", "latitude", "longitude", "wkt",
 ]  # fmt: skip
 Normaliser = Literal["publisher", "title"]
 
@@ -32,7 +32,7 @@ POSTGRES_TYPES: dict[str, str] = {
     "date": "date", "timestamp": "timestamptz",
     "amount": "numeric(18,4)", "integer": "integer", "number": "double precision", "boolean": "boolean",
     "currency": "text", "country": "text", "email": "text", "locale": "text", "time_zone": "text",
-    "latitude": "double precision", "longitude": "double precision",
+    "latitude": "double precision", "longitude": "double precision", "wkt": "text",
 }  # fmt: skip
 _OPTIONS: dict[str, set[str]] = {
     "id": _TEXTUAL | {"pattern", "fold", "constants", "references"},
@@ -41,6 +41,7 @@ _OPTIONS: dict[str, set[str]] = {
     "reference": _TEXTUAL | {"normaliser", "references"},
     "enum": _TEXTUAL | {"values", "values_of", "unknown"},
     "email": _TEXTUAL,
+    "wkt": _TEXTUAL,
     "amount": _NUMERIC,
     "integer": _NUMERIC,
     "number": _NUMERIC,
@@ -49,7 +50,10 @@ _NEEDED: dict[str, set[str]] = {
     "name": {"normaliser"},
     "reference": {"normaliser", "references"},
     "enum": {"values"},
+    "wkt": {"max_length"},
 }
+# The longest value of a column: of shapes what a field of a file may have, of all else what people may read.
+LONGEST, LONGEST_SHAPE = 10_000, 8 * 1024 * 1024
 # What a column's `fold` does to its values.
 FOLDS: dict[str, Callable[[str], str]] = {"none": str, "upper": str.upper, "lower": str.lower}
 
@@ -77,7 +81,7 @@ class Column(_Model):
     type: ColumnType
     description: StrictStr = Field(min_length=1)
     required: StrictBool = True
-    max_length: int = Field(default=200, strict=True, ge=1, le=10_000)
+    max_length: int = Field(default=200, strict=True, ge=1, le=LONGEST_SHAPE)
     values: dict[StrictStr, tuple[StrictStr, ...]] = {}
     values_of: StrictStr | None = None  # the column (DATASET.COLUMN) whose values they are
     unknown: Literal["reject", "accept"] = "reject"
@@ -97,6 +101,8 @@ class Column(_Model):
             raise ValueError(f"{option} is not for type {self.type}, only for {takers}")
         for option in sorted(_NEEDED.get(self.type, set()) - self.model_fields_set):
             raise ValueError(f"type {self.type} needs {option}")
+        if self.type != "wkt" and self.max_length > LONGEST:
+            raise ValueError(f"max_length: found {self.max_length}; accepted: at most {LONGEST} for type {self.type}")
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
@@ -176,6 +182,11 @@ class Contract(_Model):
     def stage_columns(self) -> tuple[tuple[str, str], ...]:
         """Return (name, Postgres type) of the values that a valid row gives, in their order."""
         return tuple(stage for column in self.columns for stage in column.stage_columns)
+
+    @property
+    def is_judged_in_database(self) -> bool:
+        """Return whether a row that is valid by itself may still be held or rejected when it is loaded."""
+        return bool(self.references) or any(column.type == "wkt" for column in self.columns)
 
     @property
     def references(self) -> tuple[str, ...]:

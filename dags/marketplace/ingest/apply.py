@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 # are not read in parallel); compiling the expressions takes longer than it saves.
 SETTINGS = {"work_mem": "128MB", "jit": "off"}
 
+# Kept by triggers on the tables that they are derived from.
+DERIVED = frozenset({"geo.activity"})
+
 # Keys in one row of ops.confirmation.
 PACK = 2_000
 
@@ -131,7 +134,13 @@ def changed_tables(connection: Connection, contract: Contract) -> list[str]:
 
 
 def _changed(connection: Connection, table: str) -> bool:
-    """Return whether this transaction has changed a row of `table`, or removed one."""
+    """Return whether this transaction has changed a row of `table`, or removed one.
+
+    What is derived from other tables has no row_xid: the triggers that write it say so to their transaction.
+    """
+    if table in DERIVED:
+        told = connection.execute("select current_setting(%s, true) = 'yes'", (f"changed.{table}",)).fetchone()
+        return bool(told and told[0])
     found = connection.execute(
         sql.SQL(
             "select exists (select 1 from {} where row_xid = pg_current_xact_id())"

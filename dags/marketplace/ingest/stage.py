@@ -87,8 +87,7 @@ def stage_records(
     `position` tells how many bytes of the file are read, for the progress in the log.
     """
     validator = compile_validator(contract, header)
-    # Only a dataset with references can find a row unacceptable after it is staged, and then needs its raw text.
-    keep_raw = bool(contract.references)
+    keep_raw = contract.is_judged_in_database
     columns = ["load_line", *(name for name, _ in contract.stage_columns), *(["raw"] if keep_raw else [])]
     portions = _portions(validator, load, batches, keep_raw=keep_raw)
     progress = _Progress(load, position)

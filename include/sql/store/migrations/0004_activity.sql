@@ -282,6 +282,12 @@ declare
     validity public.valid_detail;
     hint text;
 begin
+    if octet_length(wkt) > length(wkt) then
+        -- PostGIS would show a part of it, and might cut a character in two.
+        reason := 'invalid_geometry';
+        detail := 'it has letters or signs in it that no WKT has; accepted: POLYGON, MULTIPOLYGON';
+        return;
+    end if;
     begin
         found := public.st_geomfromtext(wkt);
     exception when internal_error or data_exception then
