@@ -43,7 +43,7 @@ NEEDED = {
         "_update_ttl",
     ),
     "ministack.services.ec2": ("_ACTION_MAP", "_nat_gateways"),
-    "ministack.services.s3": ("_dispatch",),
+    "ministack.services.s3": ("_dispatch", "_object_versions", "_persist_object"),
 }
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -704,6 +704,7 @@ def install(state_directory: Path) -> None:
         provisioners._RESOURCE_HANDLERS[name] = _completed(name, dropped, own, record)
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
     _mend_deletion_of_keys(provisioners._RESOURCE_HANDLERS["AWS::KMS::Key"])
+    _mend_memory_of_versions(_module("services.s3"))
 
 
 def _mend_deletion_of_keys(handlers: dict[str, Any]) -> None:
@@ -715,6 +716,20 @@ def _mend_deletion_of_keys(handlers: dict[str, Any]) -> None:
         delete(physical_id, {**properties, "PendingWindowInDays": days})
 
     handlers["delete"] = delete_with_number
+
+
+def _mend_memory_of_versions(s3: Any) -> None:
+    """Let versions of objects be read from the disk, where they are: the emulator keeps them all in memory, too."""
+    persist = s3._persist_object
+
+    def persist_and_forget(bucket: str, key: str, stored: Any) -> None:
+        persist(bucket, key, stored)
+        if isinstance(stored, dict) and stored.get("body") is None:  # it is set so when it is written
+            for version_of_it in s3._object_versions.get((bucket, key), ()):
+                if version_of_it["version_id"] == stored.get("version_id") and version_of_it.get("data") is not None:
+                    version_of_it["data"] = None
+
+    s3._persist_object = persist_and_forget
 
 
 def _has(module: str, name: str) -> bool:

@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from botocore.exceptions import ClientError, WaiterError
 from local import emulator
 from local.layout import REPO, tool
 from local.ports import HOST
-from local.resource_types import RECORD
+from local.resource_types import RECORD, _mend_memory_of_versions
 from tests import emulators
 
 TYPES = [
@@ -872,7 +873,11 @@ NEEDS = "which local/resource_types.py needs. Is it the pinned version?"
     ("upgraded", "line"),
     [
         ("del ec2._ACTION_MAP", f"lacks ministack.services.ec2._ACTION_MAP, {NEEDS}"),
-        ("sys.modules['ministack.services.s3'] = None", f"lacks ministack.services.s3._dispatch, {NEEDS}"),
+        (
+            "sys.modules['ministack.services.s3'] = None",
+            "lacks ministack.services.s3._dispatch, ministack.services.s3._object_versions, "
+            f"ministack.services.s3._persist_object, {NEEDS}",
+        ),
         (
             "provisioners._RESOURCE_HANDLERS['AWS::EC2::EIP'] = {}",
             "knows AWS::EC2::EIP by itself: its handler in local/resource_types.py can go.",
@@ -901,3 +906,17 @@ runpy.run_path({module!r}, run_name="__main__")
     assert started.returncode == 1
     assert started.stdout == ""
     assert started.stderr == f"ministack {pinned[1]} {line}\n"
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["on the disk", "not on the disk"])
+def test_a_version_that_is_on_the_disk_is_not_kept_in_memory(written: bool) -> None:
+    versions = [{"version_id": "1", "data": b"old"}, {"version_id": "2", "data": b"new"}]
+
+    def persist(_bucket: str, _key: str, stored: Any) -> None:
+        if written:
+            stored["body"] = None
+
+    s3 = SimpleNamespace(_object_versions={("bucket", "key"): versions}, _persist_object=persist)
+    _mend_memory_of_versions(s3)
+    s3._persist_object("bucket", "key", {"version_id": "2", "body": b"new"})
+    assert [version["data"] for version in versions] == [b"old", None if written else b"new"]
