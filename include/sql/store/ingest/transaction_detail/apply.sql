@@ -35,17 +35,25 @@ where ops.is_later(g.load_id, g.load_line, excluded.load_line, %(later_loads)s, 
         and g.publisher_id <> excluded.publisher_id
     );
 
+-- What the file says of publishers and does not hold; rarely any, and then the lines need not be looked through.
+create temp table mismatch on commit drop as
+select r.game_id, r.platform, r.publisher_id, g.publisher_id as standing_publisher_id
+from reported as r
+inner join store.game_release as g on r.game_id = g.game_id and r.platform = g.platform
+where r.publisher_id <> g.publisher_id;
+
+analyze mismatch;
+
 insert into {issues} (line_no, column_name, kind, detail)
 select
     f.load_line, 'publisher_ref', 'publisher_mismatch',
     format('the line says %%s, but %%s on %%s is published by %%s',
-        s.publisher_ref, f.game_id, f.platform, g.publisher_id)
-from reported as r
-inner join store.game_release as g on r.game_id = g.game_id and r.platform = g.platform
+        s.publisher_ref, f.game_id, f.platform, m.standing_publisher_id)
+from mismatch as m
 inner join {rows} as f
-    on r.game_id = f.game_id and r.platform = f.platform and r.publisher_id = f.publisher_id
+    on m.game_id = f.game_id and m.platform = f.platform and m.publisher_id = f.publisher_id
 inner join {stage} as s on f.load_line = s.load_line
-where r.publisher_id <> g.publisher_id and f.outcome <> 'held';
+where f.outcome <> 'held';
 
 insert into store.transaction_line (
     transaction_id, line_no, game_id, platform, region, gross, fee, reported_net, load_id, load_line

@@ -1,42 +1,5 @@
--- What each staged line names (its transaction by id, its game and publisher by id or by name), beside the line that
--- stands. A line is held that names nothing yet or two things. References are looked up once for each value: a million
--- lines name a few thousand games.
-with game as (
-    select
-        r.game_ref,
-        coalesce(by_id.game_id, by_title.game_id) as game_id,
-        by_title.games as games_of_title
-    from (
-        select s.game_ref, min(s.game_ref_key) as title_key
-        from {stage} as s
-        group by s.game_ref
-    ) as r
-    left join ops.game_by_id as by_id on r.game_ref = by_id.alias_id
-    left join lateral (
-        select v.game_id, v.games
-        from ops.game_by_title as v
-        where by_id.game_id is null and v.title_key = r.title_key
-    ) as by_title on true
-),
-
-publisher as (
-    select
-        r.publisher_ref,
-        coalesce(by_id.publisher_id, by_name.publisher_id) as publisher_id,
-        by_name.publishers as publishers_of_name
-    from (
-        select s.publisher_ref, min(s.publisher_ref_key) as name_key
-        from {stage} as s
-        group by s.publisher_ref
-    ) as r
-    left join ops.publisher_by_id as by_id on r.publisher_ref = by_id.alias_id
-    left join lateral (
-        select v.publisher_id, v.publishers
-        from ops.publisher_by_name as v
-        where by_id.publisher_id is null and v.name_key = r.name_key
-    ) as by_name on true
-)
-
+-- What each staged line names (its transaction by id; its game and publisher as prepare.sql has found them), beside the
+-- line that stands. A line is held that names nothing yet or two things.
 select
     s.load_line,
     s.transaction_id,
@@ -86,7 +49,7 @@ select
         else 'updated'
     end as effect
 from {stage} as s
-inner join game as g on s.game_ref = g.game_ref
-inner join publisher as p on s.publisher_ref = p.publisher_ref
+inner join named_game as g on s.game_ref = g.game_ref
+inner join named_publisher as p on s.publisher_ref = p.publisher_ref
 left join store.transaction as t on s.transaction_id = t.transaction_id
 left join store.transaction_line as l on s.transaction_id = l.transaction_id and s.line_no = l.line_no
