@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
@@ -139,6 +140,43 @@ def test_a_failing_migration_leaves_a_migrated_database_as_it_was(
 
     assert revisions(empty_store) == (HEAD, broken_migration)
     assert catalog(empty_store) == before
+
+
+def test_what_files_had_confirmed_one_by_one_is_packed(empty_store: sqlalchemy.Engine) -> None:
+    with empty_store.begin() as connection:
+        config = store._alembic(connection)
+        command.upgrade(config, "0002")
+        connection.execute(
+            sqlalchemy.text(
+                """
+                insert into ops.confirmation (table_name, key, load_id, load_line) values
+                ('store.publisher_alias', '{"alias_id": "P-1"}', 7, 2),
+                ('store.game_alias', '{"alias_id": "G-1"}', 8, 3),
+                ('store.transaction', '{"transaction_id": "T-1"}', 9, 4),
+                ('store.transaction_line', '{"line_no": 2, "transaction_id": "T, 1"}', 10, 6),
+                ('store.transaction_line', '{"line_no": 1, "transaction_id": "T-1"}', 10, 5);
+                insert into ops.confirmation (table_name, key, load_id, load_line)
+                select 'store.transaction', jsonb_build_object('transaction_id', 'X-' || i), 11, i
+                from generate_series(1, 2001) as i
+                """
+            )
+        )
+
+    migrate(empty_store)
+
+    packs = "select dataset, load_id, first_key, last_key, keys, load_lines from ops.confirmation where load_id {} 11"
+    with empty_store.connect() as connection:
+        small = connection.execute(sqlalchemy.text(packs.format("<") + " order by load_id")).fetchall()
+        large = connection.execute(sqlalchemy.text(packs.format("=") + " order by first_key")).fetchall()
+    assert [tuple(row) for row in small] == [
+        ("publisher", 7, "P-1", "P-1", ["P-1"], [2]),
+        ("game", 8, "G-1", "G-1", ["G-1"], [3]),
+        ("transaction", 9, "T-1", "T-1", ["T-1"], [4]),
+        ("transaction_detail", 10, '("T, 1",2)', "(T-1,1)", ['("T, 1",2)', "(T-1,1)"], [6, 5]),
+    ]
+    assert [len(row[4]) for row in large] == [2000, 1]
+    confirmed = {key: line for row in large for key, line in zip(row[4], row[5], strict=True)}
+    assert confirmed == {f"X-{i}": i for i in range(1, 2002)}
 
 
 def test_each_revision_has_its_sql_file_and_each_sql_file_its_revision() -> None:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 # Of the load's own transaction. Rows are sorted and hashed by the hundred thousand, by one process (temporary tables
 # are not read in parallel); compiling the expressions takes longer than it saves.
-SETTINGS = {"work_mem": "256MB", "jit": "off"}
+SETTINGS = {"work_mem": "128MB", "jit": "off"}
 
 # Kept by triggers on the tables that they are derived from.
 DERIVED = frozenset({"geo.activity"})

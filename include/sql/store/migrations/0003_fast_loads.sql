@@ -16,6 +16,19 @@ create table ops.confirmation (
     primary key (dataset, load_id, first_key),
     constraint confirmation_has_a_line_for_each_key check (cardinality(keys) = cardinality(load_lines))
 );
+-- The quicker compression, where the server has been built with it: packing a million keys takes half as long.
+do $$
+begin
+    if exists (
+        select from pg_settings as s where s.name = 'default_toast_compression' and 'lz4' = any(s.enumvals)
+    ) then
+        alter table ops.confirmation
+        alter column keys set compression lz4,
+        alter column load_lines set compression lz4;
+    end if;
+end
+$$;
+
 comment on table ops.confirmation is
 'The latest file that reported a row just as it already stood: '
 'an older file that is loaded late yields to it';
