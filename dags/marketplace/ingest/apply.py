@@ -16,8 +16,9 @@ from marketplace.store import has_query, query
 log = logging.getLogger(__name__)
 
 # Of the load's own transaction. Rows are sorted and hashed by the hundred thousand, by one process (temporary tables
-# are not read in parallel); compiling the expressions takes longer than it saves.
-SETTINGS = {"work_mem": "128MB", "jit": "off"}
+# are not read in parallel); compiling the expressions takes longer than it saves; and of a table that is read some
+# times, a sample of 3,000 rows tells the planner what it needs in a tenth of the time that 30,000 take.
+SETTINGS = {"work_mem": "128MB", "jit": "off", "default_statistics_target": "10"}
 
 # Kept by triggers on the tables that they are derived from.
 DERIVED = frozenset({"geo.activity"})
@@ -46,6 +47,7 @@ def apply(
     key_text = _key_text(contract)
 
     with _logged("compared with the store"):
+        connection.execute(sql.SQL("analyze {}").format(stage))
         if has_query(f"ingest/{contract.dataset}/prepare.sql"):
             execute(connection, f"{contract.dataset}/prepare.sql", parameters, **tables)
         found = query(f"ingest/{contract.dataset}/rows.sql", **tables)

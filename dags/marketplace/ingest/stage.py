@@ -99,14 +99,6 @@ def stage_records(
         _copy(connection, _REJECTED_ROW, _REJECTED_COLUMNS, portion.rejected_rows)
         _copy(connection, issues, _ISSUE_COLUMNS, portion.issue_rows)
         progress.tell(account.read)
-    # What rows are joined by; to look at the others, the raw texts above all, would take a tenth of the load.
-    joined = [
-        name
-        for column in contract.columns
-        if column.name in contract.key or column.references or column.normaliser
-        for name, _type in column.stage_columns
-    ]
-    connection.execute(sql.SQL("analyze {} ({})").format(stage, sql.SQL(", ").join(map(sql.Identifier, joined))))
     log.info("staged %s records, rejected %s", f"{account.read - account.rejected:,}", f"{account.rejected:,}")
 
 

@@ -1,7 +1,8 @@
 -- What this load confirms, no other load needs to confirm any longer: their packs are written again without these keys.
 --
--- So a key stands in one pack, and in some of loads that confirmed less than a pack and prune nothing: ever newer exports
--- of the same rows do not pile up. No confirmation by a later file is lost: to one, this load's row would have yielded.
+-- So a key stands in one pack, and in some of loads that confirmed less than a pack and prune nothing: ever newer
+-- exports of the same rows do not pile up. No confirmation by a later file is lost: to one, this load's row would have
+-- yielded.
 with own as (
     select c.first_key, c.last_key, c.keys
     from ops.confirmation as c
