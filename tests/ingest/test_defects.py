@@ -91,6 +91,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "value: coordinates with N/W letters": ("value_coordinate_letters.csv",),
     "value: unknown enum value": ("value_unknown_enum.csv", "value_unknown_type.csv", "value_unknown_currency.csv"),
     "value: country by name, alpha-2, alpha-3": ("value_country_forms.csv",),
+    "value: control characters, backslashes": ("value_control_characters.csv",),
     "across: reference by name": ("across_reference_by_name.csv",),
     "across: reference to what comes in a later file": ("across_reference_to_a_later_file",),
     "across: reference to nothing": ("across_reference_to_nothing.csv",),

@@ -29,8 +29,8 @@ DATASETS = sorted(load_contracts())
 # Characters that some reader of text takes for an end of line, a quote, a separator, nothing, or the end of the file.
 NASTY = [
     "\0", "\r", "\n", "\r\n", '"', '""', "'", ",", ";", "\t", "\\", "\\N", "\\.", "\x0b", "\x0c", "\x1a", "\x1c",
-    "\x85", "\u2028", "\u200b", "\ufeff", "\ufffd", "\ud7ff", "\U0010ffff", "e\u0301" * 30, "%s", "%(load_id)s",
-    "{stage}", "'; drop table store.game; --", "=cmd|' /C calc'!A0",
+    "\x1d", "\x1e", "\x1f", "\x85", "\u2028", "\u200b", "\ufeff", "\ufffd", "\ud7ff", "\U0010ffff", "e\u0301" * 30,
+    "%s", "%(load_id)s", "{stage}", "'; drop table store.game; --", "=cmd|' /C calc'!A0",
 ]  # fmt: skip
 VALUES = [
     "", " ", "NULL", "nan", "inf", "-inf", "1e999", "1" * 400, "-0", "0x10", "1_000", "٣", "½", "𝟏𝟐", "true",
