@@ -7,6 +7,7 @@ as exact as a moment can be, and there are moments within a COPY, under a commit
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -31,7 +32,8 @@ class Moments:
         self.met += 1
         if self.met == self._kill_at:
             if self._underway and underway:
-                underway()
+                with contextlib.suppress(StopIteration):  # it was over at once
+                    underway()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(self) -> None:

@@ -35,6 +35,16 @@ FLEETING = {
 # Of these which load brought a row depends on which of two was first, and that is left open when they run at once.
 LINEAGE = {"load_id", "load_line"}
 
+# Customers by number in an array, and in its order what is counted of each.
+PLAYERS = {
+    "player_ids": (
+        "(select array_agg(format('%s: %s', c.ref, p.sessions) order by c.ref)"
+        " from unnest(player_ids, player_sessions) as p (customer_id, sessions) join store.customer as c"
+        " using (customer_id))"
+    ),
+    "player_sessions": "cardinality(player_sessions)",
+}
+
 Dump = dict[str, list[tuple[str, ...]]]
 
 
@@ -122,7 +132,9 @@ def dump(url: str, *, without: frozenset[str] | set[str] = frozenset(), schemas:
             if column not in FLEETING | without:
                 columns.setdefault(table, []).append(column)
         for table, names in columns.items():
-            rows = connection.execute(f"select {', '.join(names)} from {table}").fetchall()
+            rows = connection.execute(
+                f"select {', '.join(PLAYERS.get(name, name) for name in names)} from {table}"
+            ).fetchall()
             found[table] = sorted(
                 tuple(_named(name, value, loads, customers) for name, value in zip(names, row, strict=True))
                 for row in rows
