@@ -39,6 +39,12 @@ def test_a_byte_order_mark_is_not_part_of_the_header() -> None:
     assert read(b"\xef\xbb\xbfid\n1\n")[0].fields == ["id"]
 
 
+def test_the_stream_is_left_to_those_who_opened_it() -> None:
+    stream = io.BytesIO(b"a,b\n1,2\n")
+    assert list(decode(stream)) == [["a,b\n", "1,2\n"]]
+    assert stream.tell() == 8
+
+
 def test_a_quote_that_is_never_closed_takes_the_rest_into_one_record() -> None:
     assert read(b'id,name\n1,"a\n2,b\n3,c\n')[1:] == [
         Record(2, '1,"a\n2,b\n3,c', ["1", "a\n2,b\n3,c\n"], unclosed=True)

@@ -188,9 +188,17 @@ def parse_record(raw: str) -> tuple[list[str], bool]:
 def decode(stream: BinaryIO) -> Iterator[list[str]]:
     """Yield the lines of a UTF-8 stream in blocks, with their line ends and without a byte order mark.
 
-    Raises FileError when the stream is empty, is something else than text, or is not UTF-8 (naming the line).
+    The stream stays open. Raises FileError when it is empty, is something else than text, or is not UTF-8 (naming the
+    line).
     """
     buffered = io.BufferedReader(stream, BLOCK_BYTES)  # type: ignore[type-var]  # reads like a raw stream
+    try:
+        yield from _decode(buffered)
+    finally:
+        buffered.detach()
+
+
+def _decode(buffered: io.BufferedReader) -> Iterator[list[str]]:
     data = buffered.read(BLOCK_BYTES)
     if not data:
         raise FileError("empty", "The file is empty.")
