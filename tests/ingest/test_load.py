@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -401,3 +402,19 @@ def test_a_reload_whose_run_died_fails_and_does_not_wait_for_ever(ingestion: Any
     ]
     with pytest.raises(ledger.ClaimLostError):
         ingestion.load(claim, "dies")
+
+
+def test_the_readme_of_the_samples_counts_them_as_they_load(ingestion: Any) -> None:
+    data = settings.include_dir() / "data"
+    pattern = r"^\| `(\w+/\w+\.csv)` \| (\d+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$"
+    said = re.findall(pattern, (data / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [name for name, *_ in said if name.startswith(("customer", "wishlist", "play_session"))] == [
+        "customer/customers.csv", "wishlist/wishlists.csv", "play_session/play_sessions.csv",
+    ]  # fmt: skip
+    loaded = []
+    for name, *_ in said:
+        ingestion.put_bytes(f"landing/{name}", (data / name).read_bytes())
+        (result,) = ingestion.run()
+        counts = result["account"] or dict.fromkeys(("read", "accepted", "superseded", "rejected", "held"), 0)
+        loaded.append((name, *(str(counts[k]) for k in ("read", "accepted", "superseded", "rejected", "held"))))
+    assert loaded == said
