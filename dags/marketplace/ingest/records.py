@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 # A field may be long (a polygon, a text); beyond this a quote was surely never closed.
 MAX_FIELD_CHARACTERS = 8 * 1024 * 1024
@@ -193,12 +193,12 @@ def decode(stream: BinaryIO) -> Iterator[list[str]]:
     """
     buffered = io.BufferedReader(stream, BLOCK_BYTES)  # type: ignore[type-var]  # reads like a raw stream
     try:
-        yield from _decode(buffered)
+        yield from _decode(cast(BinaryIO, buffered))
     finally:
         buffered.detach()
 
 
-def _decode(buffered: io.BufferedReader) -> Iterator[list[str]]:
+def _decode(buffered: BinaryIO) -> Iterator[list[str]]:
     data = buffered.read(BLOCK_BYTES)
     if not data:
         raise FileError("empty", "The file is empty.")
