@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import logging
 import re
+import tracemalloc
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -12,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 
+from marketplace.contracts import compile_validator, load_contract
 from marketplace.ingest import records, stage
 
 MEANT = {r"\\": "\\", r"\t": "\t", r"\n": "\n", r"\r": "\r"}
@@ -64,3 +69,46 @@ def test_the_log_says_how_far_a_file_is_read(
     assert counts == sorted(counts)
     assert counts[-1] == 10
     assert last == "staged 10 records, rejected 0"
+
+
+class Rows(io.RawIOBase):
+    """A file of so many rows, made as it is read."""
+
+    def __init__(self, rows: int) -> None:
+        header = b"transaction_id,line_no,game_ref,publisher_ref,region,platform,gross_amount,platform_fee,net_amount\n"
+        row = b"TXN-%09d,1,Game %d,Valve,EU,PC,59.99,18.00,%d\n"  # every seventh row is not plain, and one is rejected
+        made = (row % (n, n % 500, n) if n % 7 else b'TXN-%09d,1,"Game\n7",,EU,PC,1,0,1\n' % n for n in range(rows))
+        self._pieces = itertools.chain([header], made)
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while len(self._left) < len(buffer) and (piece := b"".join(itertools.islice(self._pieces, 1000))):
+            self._left += piece
+        taken, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def peak_of(rows: int) -> int:
+    """Return the most bytes that reading, checking and encoding so many rows ever held."""
+    contract = load_contract("transaction_detail")
+    tracemalloc.start()
+    try:
+        batches = records.read_batches(records.decode(Rows(rows)))
+        validator = compile_validator(contract, next(batches).rows[0])
+        portions = stage._portions(validator, SimpleNamespace(load_id=1), batches, keep_raw=True)
+        assert sum(portion.read for portion in portions) == rows
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "BLOCK_BYTES", 16 * 1024)
+    monkeypatch.setattr(stage, "PORTION_BYTES", 64 * 1024)
+    monkeypatch.setattr("marketplace.contracts.column.REMEMBERED", 500)
+    peak_of(3_000)  # what is made once
+    assert peak_of(24_000) == pytest.approx(peak_of(6_000), rel=0.15)
