@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from marketplace import settings
 from marketplace.contracts import load_contracts
 from marketplace.mockdata import profile
 from marketplace.mockdata.generate import Order
@@ -49,16 +50,18 @@ class Source(NamedTuple):
 
 @cache
 def sources() -> tuple[Source, ...]:
-    """Return generated files to make others from, clean ones and terrible ones of each dataset."""
-    return clean() + generated(profile.load("terrible").turned({"empty_file": 0, "huge_field": 0}))
+    """Return files to make others from, of each dataset: generated ones, clean and terrible, and the samples."""
+    paths = sorted((settings.include_dir() / "data").glob("*/*.csv"))
+    samples = tuple(Source(path.parent.name, path.read_bytes()) for path in paths)
+    found = clean() + generated(profile.load("terrible").turned({"empty_file": 0, "huge_field": 0})) + samples
+    assert {source.dataset for source in found} == set(DATASETS)
+    return found
 
 
 @cache
 def clean() -> tuple[Source, ...]:
-    """Return generated files without defects, one at least of each dataset."""
-    found = generated(profile.load("clean"))
-    assert {source.dataset for source in found} == set(DATASETS)
-    return found
+    """Return generated files without defects."""
+    return generated(profile.load("clean"))
 
 
 def generated(chosen: Profile) -> tuple[Source, ...]:
