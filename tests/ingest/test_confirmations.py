@@ -96,11 +96,15 @@ def test_keys_of_any_text_and_of_several_columns_are_recognised(ingestion: Any) 
     quoted = [f'"{key}"' for key in keys]
     ingestion.put("transaction", *(SALE.format(key, 2) for key in quoted))
     ingestion.run()
-    lines = [f"{key},{line}" for key in quoted for line in (1, 10)]
-    for name, gross in (("a.csv", 1), ("b.csv", 2), ("c.csv", 1)):
+    for name, gross, line_numbers in (("a.csv", 1, (1, 10)), ("b.csv", 2, (1, 10)), ("c.csv", 1, (1,))):
+        lines = (f"{key},{number}" for key in quoted for number in line_numbers)
         ingestion.put("transaction_detail", *(DETAIL.format(line, gross, gross) for line in lines), name=name)
     results = ingestion.run([0, 2, 1])
-    assert [(r["account"]["unchanged"], r["account"]["superseded"]) for r in results] == [(0, 0), (8, 0), (0, 8)]
+    assert [(r["account"]["unchanged"], r["account"]["superseded"]) for r in results] == [(0, 0), (4, 0), (0, 4)]
+    assert ingestion.query("select line_no, gross::int from store.transaction_line group by 1, 2 order by 1") == [
+        (1, 1),
+        (10, 2),
+    ]
 
 
 def test_a_reload_of_the_file_itself_yields_to_its_own_later_line_only(ingestion: Any) -> None:
