@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy
 
@@ -25,6 +26,10 @@ TEMPLATE = "store_template"
 PORTS = {"postgres": 25432, "emulator": 24566, "airflow": 28080}
 
 _airflow_home = pytest.StashKey[str]()
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

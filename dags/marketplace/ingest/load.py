@@ -55,8 +55,12 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
     try:
         contract = contract_of(load)
         archive_key = load.archive_key or objects.destination(load, rejected=False)
-        with connection.transaction(), closing(objects.open_version(s3, bucket, key, version)) as body:
-            account = load_records(connection, contract, load, read_batches(decode(body)), body.tell)
+        with (
+            connection.transaction(),
+            closing(objects.open_version(s3, bucket, key, version)) as body,
+            closing(decode(body)) as blocks,
+        ):
+            account = load_records(connection, contract, load, read_batches(blocks), body.tell)
             ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
     except (FileError, HeaderError) as error:
         gone = error.kind == "gone"

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from typing import BinaryIO, NamedTuple, cast
@@ -185,7 +185,7 @@ def parse_record(raw: str) -> tuple[list[str], bool]:
     return fields, not more
 
 
-def decode(stream: BinaryIO) -> Iterator[list[str]]:
+def decode(stream: BinaryIO) -> Generator[list[str], None, None]:
     """Yield the lines of a UTF-8 stream in blocks, with their line ends and without a byte order mark.
 
     The stream stays open. Raises FileError when it is empty, is something else than text, or is not UTF-8 (naming the

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -92,13 +93,14 @@ def stage_records(
     portions = _portions(validator, load, batches, keep_raw=keep_raw)
     progress = _Progress(load, position)
     # What is loaded again is read on the connection that it is copied to.
-    for portion in portions if load.kind in ("retry", "replay") else _ahead(portions):
-        account.read += portion.read
-        account.rejected += portion.rejected
-        _copy(connection, stage, columns, portion.accepted_rows)
-        _copy(connection, _REJECTED_ROW, _REJECTED_COLUMNS, portion.rejected_rows)
-        _copy(connection, issues, _ISSUE_COLUMNS, portion.issue_rows)
-        progress.tell(account.read)
+    with closing(portions if load.kind in ("retry", "replay") else _ahead(portions)) as prepared:
+        for portion in prepared:
+            account.read += portion.read
+            account.rejected += portion.rejected
+            _copy(connection, stage, columns, portion.accepted_rows)
+            _copy(connection, _REJECTED_ROW, _REJECTED_COLUMNS, portion.rejected_rows)
+            _copy(connection, issues, _ISSUE_COLUMNS, portion.issue_rows)
+            progress.tell(account.read)
     log.info("staged %s records, rejected %s", f"{account.read - account.rejected:,}", f"{account.rejected:,}")
 
 
@@ -107,7 +109,9 @@ def note_problems(connection: Connection, issues: sql.Identifier, noted: Iterabl
     _copy(connection, issues, _ISSUE_COLUMNS, _encode_rows([_issue_row(*each) for each in noted]))
 
 
-def _portions(validator: Validator, load: Load, batches: Iterator[Batch], *, keep_raw: bool) -> Iterator[_Portion]:
+def _portions(
+    validator: Validator, load: Load, batches: Iterator[Batch], *, keep_raw: bool
+) -> Generator[_Portion, None, None]:
     """Yield what the batches come to in portions large enough for a COPY, and bounded."""
     portion = _Portion()
     for batch in batches:
@@ -155,7 +159,7 @@ def _issue_row(line_no: int, problem: Problem) -> _Row:
     return str(line_no), problem.column, problem.kind, _storable(problem.detail)
 
 
-def _ahead(items: Iterator[T]) -> Iterator[T]:
+def _ahead(items: Iterator[T]) -> Generator[T, None, None]:
     """Yield `items`, of which a thread makes the next while the last is in use."""
     nothing = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
