@@ -21,6 +21,7 @@ def store(role: str, statement_timeout: timedelta) -> Callable[[], Any]:
         "statement_timeout": int(statement_timeout.total_seconds() * 1000),
         "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
         "timezone": "UTC",
+        "jit": "off",  # the queries are long in text and short in time: compiling them takes longer than it saves
         "application_name": "marketplace",
     }
     hook = PostgresHook(f"store_{role}", options=" ".join(f"-c {name}={value}" for name, value in settings.items()))

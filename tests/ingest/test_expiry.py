@@ -137,6 +137,13 @@ def test_the_lines_of_one_person_are_erased_at_once(
     assert ingestion.everything() == before
 
 
+@pytest.mark.parametrize("text", ["o'brien@example.org", "'o'brien@example.org'", "Write to O'Brien@example.org."])
+def test_an_address_with_an_apostrophe_is_found(ingestion: Any, text: str) -> None:
+    ingestion.put("publisher", f"P-1,,{text}")
+    ingestion.run()
+    assert erase_person(ingestion, None, "o'brien@example.org") == KEPT | {"loads": 0, "rejected_rows": 1}
+
+
 def test_the_address_that_the_store_has_of_a_customer_is_looked_for_and_never_logged(
     ingestion: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

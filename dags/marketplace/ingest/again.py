@@ -32,13 +32,12 @@ class UnreadableError(RuntimeError):
 class Unreadable(dict[int, str]):
     """The files whose rows can no longer be read by their contract, by the file's load, each with what is wrong."""
 
-    def complain(self) -> None:
-        """Raise UnreadableError when there are any."""
-        if self:
-            raise UnreadableError(
-                "Rows of these files can no longer be read by their contract; reload the files, or widen the "
-                f"contract: {'; '.join(self.values())}"
-            )
+    def __str__(self) -> str:
+        """Return a sentence that names them, and what to do."""
+        return (
+            "Rows of these files can no longer be read by their contract; reload the files, or widen the contract: "
+            + "; ".join(self.values())
+        )
 
 
 def load_again(
@@ -51,11 +50,17 @@ def load_again(
     a file's rows, for the same reasons as before, nothing is changed. Files that `unreadable` has are left out, and
     those whose header no longer fits the contract are added to it.
     """
+    contracts = load_contracts()
     files = execute(connection, "again/files.sql", chosen.parameters, chosen=chosen.query).fetchall()
     connection.commit()
     done: list[Loaded] = []
     for file in files:
         if file["file_load_id"] in unreadable:
+            continue
+        if file["dataset"] not in contracts:
+            unreadable[file["file_load_id"]] = (
+                f"{file['object_key']}: there is no contract for {file['dataset']} any more"
+            )
             continue
         try:
             loaded = _load_file(connection, run, kind, chosen, **file)

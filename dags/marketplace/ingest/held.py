@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from psycopg import sql
 
 from marketplace.contracts import load_contracts
@@ -9,12 +11,14 @@ from marketplace.ingest.again import Chosen, Loaded, Unreadable, load_again
 from marketplace.ingest.ledger import Connection
 from marketplace.store import has_query, query
 
+log = logging.getLogger(__name__)
+
 
 def retry_held_rows(connection: Connection, run: str) -> list[Loaded]:
     """Load again every held row whose reference can be resolved by now; returns a load and its account a file.
 
-    A row that now waits for another reference is held anew. Raises UnreadableError, when all else is done, for files
-    whose rows the contract can no longer read.
+    A row that now waits for another reference is held anew. Files whose rows the contract can no longer read are left
+    as they are, with a warning in the log: they concern whoever changed the contract, and no later run.
     """
     done: list[Loaded] = []
     unreadable = Unreadable()
@@ -24,7 +28,8 @@ def retry_held_rows(connection: Connection, run: str) -> list[Loaded]:
         if not loaded:
             break
         done += loaded
-    unreadable.complain()
+    if unreadable:
+        log.warning("%s", unreadable)
     return done
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from marketplace.ingest.again import Chosen, Loaded, Unreadable, load_again
+from marketplace.ingest.again import Chosen, Loaded, Unreadable, UnreadableError, load_again
 from marketplace.ingest.ledger import Connection
 from marketplace.store import query
 
@@ -56,5 +56,6 @@ def replay_rows(connection: Connection, run: str, selection: Selection) -> list[
     """
     unreadable = Unreadable()
     done = load_again(connection, run, "replay", selection.chosen, unreadable)
-    unreadable.complain()
+    if unreadable:
+        raise UnreadableError(str(unreadable))
     return done

@@ -40,8 +40,11 @@ found as materialized (
     from line as l
     cross join person as p
     where l.said ~* p.terms or exists (
-        select 1 from regexp_matches(l.said, '[^\s,;:"''<>()|]+@[^\s,;:"''<>()|]+', 'g') as m (address)
-        where encode(sha256(convert_to(lower(m.address[1]), 'UTF8')), 'hex') = %(email_sha256)s
+        select 1
+        from regexp_matches(l.said, '[^\s,;:"<>()]+@[^\s,;:"<>()]+', 'g') as m (address)
+        -- An apostrophe is part of the address or quotes it; a dot may end the sentence.
+        cross join lateral (values (m.address[1]), (btrim(m.address[1], '''.|'))) as a (address)
+        where encode(sha256(convert_to(lower(a.address), 'UTF8')), 'hex') = %(email_sha256)s
     )
 ),
 

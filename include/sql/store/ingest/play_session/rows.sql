@@ -15,6 +15,8 @@ with game as (
         select v.game_id, v.games
         from ops.game_by_title as v
         where by_id.game_id is null and v.title_key = r.title_key
+        -- It has one. So each is looked up; without this, all names would be reckoned.
+        limit 1
     ) as by_title on true
 )
 

@@ -15,6 +15,8 @@ left join lateral (
     select v.game_id, v.games
     from ops.game_by_title as v
     where by_id.game_id is null and v.title_key = r.title_key
+    -- It has one. So each is looked up; without this, all names would be reckoned.
+    limit 1
 ) as by_title on true;
 
 create temp table named_publisher on commit drop as
@@ -32,6 +34,8 @@ left join lateral (
     select v.publisher_id, v.publishers
     from ops.publisher_by_name as v
     where by_id.publisher_id is null and v.name_key = r.name_key
+    -- It has one. So each is looked up; without this, all names would be reckoned.
+    limit 1
 ) as by_name on true;
 
 analyze named_game;
