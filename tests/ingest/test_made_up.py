@@ -86,6 +86,8 @@ def test_a_dataset_is_a_contract_and_its_sql(runner: Runner) -> None:
     runner.put("game", "g.csv", (
         "game_id,title,release_date,genre\nG-1,Starforge,2022-10-14,RPG\nG-2,STARFORGE,2022-10-14,RPG\n"
     ))  # fmt: skip
+    # In a run of its own: the files of one run load in any order.
+    assert runner.run("ingest_files").state == "success"
     runner.put("review", "r.csv", (
         "review_id,customer_ref,game_ref,rating,reviewed_at\n"
         "R-1,cust-1,starforge,5.0,2025-01-05\n"
@@ -97,7 +99,7 @@ def test_a_dataset_is_a_contract_and_its_sql(runner: Runner) -> None:
     ))  # fmt: skip
     run = runner.run("ingest_files", max_rejected_share=1)
     assert run.state == "success"
-    assert runner.announced(run) == ["store.customer", "store.game", "store.game_alias", "store.review"]
+    assert runner.announced(run) == ["store.customer", "store.review"]
     reviews = (
         "select r.review_id, c.ref, a.game_id, r.rating, r.load_line from store.review as r"
         " join store.customer as c using (customer_id) join store.game_alias as a on r.game_alias_id = a.alias_id"
