@@ -5,15 +5,18 @@ Nothing of marketplace.ingest is used here, so that it cannot confirm itself.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+
+from local.errors import LocalError
+from local.supervisor import wait_until
 
 # What a load is to be checked for has these columns of ops.load.
 Entry = dict[str, Any]
@@ -145,9 +148,11 @@ def _of_load(entry: Entry, lines: dict[int, str], facts: _Facts) -> Iterator[str
 
 def _left_open(url: str) -> list[str]:
     """Return the transactions that others have open in this store, and temporary tables, if they do not end."""
-    deadline = time.monotonic() + PATIENCE_S
+    left: list[str] = []
     with psycopg.connect(url, autocommit=True) as connection:
-        while True:
+
+        def ended() -> bool:
+            nonlocal left
             # Every transaction holds the lock of its virtual id; who may not see another's state sees that.
             open_transactions = connection.execute(
                 "select format('process %s of %s has a transaction open', a.pid, a.usename)"
@@ -160,6 +165,8 @@ def _left_open(url: str) -> list[str]:
                 " where relpersistence = 't' and relkind = 'r'"
             ).fetchall()
             left = [text for (text,) in [*open_transactions, *tables]]
-            if not left or time.monotonic() > deadline:
-                return left
-            time.sleep(0.05)
+            return not left
+
+        with contextlib.suppress(LocalError):  # then the caller says what is left
+            wait_until(ended, PATIENCE_S, lambda: ", ".join(left))
+    return left

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench import mockdata, page, run
-from bench.case import Case, CaseError, Part, Run, measure, run_program, summary
+from bench.case import LOOK_SECONDS, Case, CaseError, Part, Run, measure, run_program, summary
 from marketplace.mockdata import profile
 from marketplace.mockdata.generate import Order, generate
 from marketplace.mockdata.interval import Interval
@@ -33,7 +33,9 @@ def test_a_case_that_fails_says_why() -> None:
 
 
 def test_a_program_has_its_own_memory_and_its_last_words_when_it_fails() -> None:
-    hold = "held = bytearray(100_000_000); held[::1024] = bytes(len(held[::1024])); import time; time.sleep(0.2)"
+    # Its memory is looked up while it runs: one that is gone before the next look has none to be read.
+    stay = f"import time; time.sleep({5 * LOOK_SECONDS})"
+    hold = f"held = bytearray(100_000_000); held[::1024] = bytes(len(held[::1024])); {stay}"
     assert 100 < run_program([sys.executable, "-c", hold], {}) < 200
     fail = "import os; print(os.environ['WHY']); raise SystemExit(3)"
     with pytest.raises(CaseError, match=r"(?s)ended with status 3:.*no such table"):
