@@ -12,6 +12,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,20 @@ class Bench:
         )
         self.platform.api.request("PATCH", "/api/v2/dags/ingest_files?update_mask=is_paused", {"is_paused": True})
 
+    def unpause(self) -> None:
+        """Unpause the ingestion, and wait until its watchers are those of a DAG that is not paused.
+
+        Airflow takes the triggers of a paused DAG's assets away when it next parses its file, and gives them back when
+        it first parses it after that. A message that comes in between goes to a trigger that is about to end.
+        """
+        unpaused = datetime.now(UTC)
+        self.platform.api.unpause("ingest_files")
+        wait_until(
+            lambda: datetime.fromisoformat(self.platform.api.dag("ingest_files")["last_parsed_time"]) > unpaused,
+            ARRIVAL_SECONDS,
+            lambda: f"ingest_files was not parsed again: {self.said}",
+        )
+
     def wait_until_well(self) -> None:
         """Wait until every part says that it is healthy: a busy machine may keep one from answering in time."""
         well = dict.fromkeys([*PARTS, "emulator", "postgres"], "healthy")
@@ -228,7 +243,7 @@ def test_the_emulator_killed_with_files_in_it_and_under_a_load(bench: Bench, und
         "landing/transaction/waiting-.csv",
         "landing/transaction_detail/waiting-.csv",
     ]
-    bench.platform.api.unpause("ingest_files")
+    bench.unpause()
     # The messages are lost; the next file's wakes the run that finds all.
     bench.put("later-")
     bench.assert_nothing_is_lost("later-", undisturbed)
