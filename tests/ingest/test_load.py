@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -405,6 +406,34 @@ def test_a_reload_whose_run_died_fails_and_does_not_wait_for_ever(ingestion: Any
     ]
     with pytest.raises(ledger.ClaimLostError):
         ingestion.load(claim, "dies")
+
+
+def test_a_reload_judges_anew_what_waits_of_its_file(ingestion: Any, mend: Callable[[str, str, str], None]) -> None:
+    put_catalogue(ingestion)
+    ingestion.put(
+        "transaction_detail", "T-9,1,G-1,P-3,EU,PC,30,9,21", "T-9,2,G-1,P-3,EU,PC,x,9,21", "T-9,3,G-1,P-3,EU,PC,1,0,1"
+    )  # fmt: skip
+    ingestion.run()
+    mend("transaction_detail", "- name: gross_amount", "- name: gross_amount\n    minimum: 2")
+    with ingestion.connect() as connection:
+        earliest, latest = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+        claims = ledger.claim_reloads(connection, earliest, latest, "reload", 500)
+    reloads = {claim["dataset"]: ingestion.load(claim, "reload") for claim in claims}
+    assert account(reloads["transaction_detail"]) == {"read": 3, "rejected": 2, "held": 1}
+
+    ingestion.put("transaction", "T-9,sale,2025-01-09,EUR,30,CUST-0002", name="b.csv")
+    (claim,) = ingestion.claim()
+    ingestion.load(claim)
+    (retried,) = ingestion.retry()
+    assert (retried["read"], retried["inserted"]) == (1, 1)
+    reload = reloads["transaction_detail"]["load_id"]
+    waits = "select load_id = %s, line_no, retried_load_id from ops.held_row order by load_id, line_no"
+    assert ingestion.query(waits, reload) == [
+        (False, 2, reload), (False, 4, reload), (True, 2, retried["load_id"]),
+    ]  # fmt: skip
+    assert ingestion.query("select line_no from ops.rejected_row where retried_load_id is null order by 1") == [
+        (3,), (4,),
+    ]  # fmt: skip
 
 
 def test_the_readme_of_the_samples_counts_them_as_they_load(ingestion: Any) -> None:

@@ -61,6 +61,8 @@ def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: st
             closing(decode(body)) as blocks,
         ):
             account = load_records(connection, contract, load, read_batches(blocks), body.tell)
+            if reloads:
+                ledger.execute(connection, "again/judged_anew.sql", vars(load))
             ledger.finish(connection, load, run, "done", account, archive_key=archive_key)
     except (FileError, HeaderError) as error:
         gone = error.kind == "gone"
