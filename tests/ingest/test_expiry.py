@@ -17,12 +17,14 @@ ADDRESS = "ann.other+games@example.org"
 
 
 def put_dirt(ingestion: Any) -> None:
-    """Put files that leave two rejected rows, two held ones, an issue, and a header that is a row."""
+    """Put files that leave two rejected rows, two held ones, an issue, and a reason that quotes a row."""
     ingestion.put("transaction", "T-1,gift,2025-01-05,EUR,10,CUST-12", f"T-2,sale,2025-01-05,EUR,{ADDRESS},CUST-1")
     ingestion.put("publisher", "P-1,Valve,Nowhere")
     ingestion.put("transaction_detail", "T-1,1,CUST-1,P-1,EU,PC,1,0,1", "T-2,1,G-1,P-1,EU,PC,1,0,1")
-    ingestion.put_bytes("landing/transaction/b.csv", f"T-3,sale,2025-01-05,EUR,10,CUST-1 {ADDRESS}\n".encode())
+    ingestion.put_bytes("landing/transaction/b.csv", b"T-3,sale,2025-01-05,EUR,10,CUST-1\n")
     ingestion.run()
+    reason = f"wrong_header: The header does not fit transaction: 'cust-1 {ADDRESS}' not in the contract"
+    ingestion.execute("update ops.load set reason = %s where status = 'rejected'", reason)
 
 
 def erase_old(ingestion: Any, before: datetime) -> dict[str, int]:

@@ -17,6 +17,7 @@ from marketplace.contracts import load_contracts
 from marketplace.ingest import ledger, records
 
 DATASETS = ", ".join(load_contracts())
+CUSTOMER = ",".join(load_contracts()["customer"].header)
 CATALOGUE = {
     "publisher": ("P-3,Valve,US", "P-5,Nova Games,DE"),
     "game": ("G-1,Starforge,2022-10-14,RPG", "G-2,Echo,2001-02-03,Puzzle"),
@@ -251,7 +252,12 @@ def test_sums_that_disagree_are_kept_and_flagged(ingestion: Any) -> None:
         ("landing/publisher/a.csv", b"\n\n", "empty: The file has no header, only blank lines."),
         (
             "landing/publisher/a.csv", b"publisher_id;name;country\n",
-            "wrong_delimiter: The file is separated by semicolons, it must be by commas: 'publisher_id;name;country'",
+            "wrong_delimiter: The file is separated by semicolons, it must be by commas.",
+        ),
+        (
+            "landing/customer/a.csv", b"CUST-0001,Ann Other,ann.other@example.org,DE,de,Europe/Berlin,yes,2025-01-05\n",
+            "wrong_header: The header does not fit customer: its first line (fields: 8) has none of the columns, "
+            f"so it seems to be no header. The columns are, in any order: {CUSTOMER}",
         ),
         (
             "landing/nonsense/a.csv", b"id\n1\n",
@@ -267,7 +273,7 @@ def test_sums_that_disagree_are_kept_and_flagged(ingestion: Any) -> None:
             "not_utf8: Line 2 holds the byte 0xe9, which is not UTF-8.",
         ),
     ],
-    ids=["empty", "blank lines", "semicolons", "unknown dataset", "no dataset", "latin-1"],
+    ids=["empty", "blank lines", "semicolons", "no header", "unknown dataset", "no dataset", "latin-1"],
 )  # fmt: skip
 def test_a_file_that_is_wrong_as_a_whole_is_set_aside(ingestion: Any, key: str, body: bytes, reason: str) -> None:
     ingestion.put_bytes(key, body)

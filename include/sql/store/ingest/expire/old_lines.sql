@@ -4,7 +4,7 @@ with loads as (
     update ops.load as k
     set
         raw_erased_at = clock_timestamp(),
-        -- The rest of why a file was set aside quotes its header, which may be a row.
+        -- The rest of why a file was set aside may name what was in it.
         reason = split_part(k.reason, ':', 1) || ': the rest is erased'
     where k.put_at < %(before)s and k.raw_erased_at is null and k.status in ('done', 'rejected')
     returning k.load_id
