@@ -1,8 +1,8 @@
 """
 ### What it does
-Erases the raw lines of rejected and held rows, and what quotes them (details of rows and issues, why a file was set
-aside), once their file is *retention_days* old: they hold personal data. A held row that still waited is closed as
-expired. With *customer_ref* or *email_sha256* it also erases, at once, every raw line that names that person.
+Erases the raw lines of rejected and held rows, and what quotes them (details of rows and issues, why a file failed or
+was set aside), once their file is *retention_days* old: they hold personal data. A held row that still waited is closed
+as expired. With *customer_ref* or *email_sha256* it also erases, at once, every raw line that names that person.
 
 ### Starts
 Daily at 03:00 UTC; by hand, with a form, to erase one person's lines.

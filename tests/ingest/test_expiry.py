@@ -106,6 +106,20 @@ def test_a_file_that_is_still_being_loaded_keeps_its_lines(ingestion: Any) -> No
     assert erase_old(ingestion, later()) == KEPT | {"loads": 1, "rejected_rows": 1}
 
 
+def test_why_an_old_file_failed_is_erased_though_it_may_be_tried_again(ingestion: Any) -> None:
+    ingestion.put("publisher", "P-1,,US")
+    ingestion.claim()
+    failed = "update ops.load set status = 'failed', attempts = 6, lease_until = now(), reason = %s"
+    ingestion.execute(failed, f"attempt 6 failed: CheckViolation: Failing row contains ({ADDRESS})")
+    assert erase_old(ingestion, datetime.now(UTC) - timedelta(days=90)) == KEPT | {"loads": 0}
+    assert erase_old(ingestion, later()) == KEPT | {"loads": 1}
+    assert ingestion.query("select reason from ops.load") == [("attempt 6 failed: the rest is erased",)]
+    assert erase_old(ingestion, later()) == KEPT | {"loads": 0}
+    (claim,) = ingestion.claim(retry_failed=True)
+    ingestion.load(claim)
+    assert erase_old(ingestion, later()) == KEPT | {"loads": 1, "rejected_rows": 1}
+
+
 @pytest.mark.parametrize(
     ("customer_ref", "email", "rejected", "held", "loads"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from marketplace.ingest import ledger, objects
 from marketplace.ingest import load as load_module
+from marketplace.ingest.failures import without_values
 from marketplace.ingest.ledger import ClaimLostError
 from marketplace.ingest.records import Batch
 
@@ -233,6 +235,58 @@ def test_a_failing_file_says_why_and_after_six_attempts_waits_for_a_person(
     monkeypatch.undo()
     (claim,) = ingestion.claim("a person", retry_failed=True)
     assert ingestion.load(claim)["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "if new.name is not null then raise exception 'no such person: %', new.email; end if",
+            "RaiseException: P0001: the database's log has its message",
+        ),
+        ("perform new.email::integer", "InvalidTextRepresentation: 22P02: the database's log has its message"),
+        (
+            "insert into store.customer (ref, email) values (new.ref || '/', new.email)",
+            'CheckViolation: 23514: new row for relation "customer" violates check constraint "ref_is_one"; '
+            "table store.customer, constraint ref_is_one",
+        ),
+        ("perform 1 from store.nothing", 'UndefinedTable: 42P01: relation "store.nothing" does not exist'),
+    ],
+    ids=["a trigger's own", "a form", "a row", "a name"],
+)
+def test_why_an_attempt_failed_quotes_no_value_of_a_row(ingestion: Any, statement: str, said: str) -> None:
+    ingestion.execute("alter table store.customer add constraint ref_is_one check (ref !~ '/')")
+    ingestion.execute(
+        "create function store.fail() returns trigger language plpgsql as"
+        f" $$ begin {statement}; return new; end $$".replace("%", "%%")
+    )
+    ingestion.execute(
+        "create trigger fail before insert on store.customer for each row when (new.ref !~ '/')"
+        " execute function store.fail()"
+    )
+    ingestion.put("customer", "CUST-1,Ann Other,ann.other@example.org,,,,,")
+    (claim,) = ingestion.claim()
+    with pytest.raises(psycopg.Error) as caught:
+        ingestion.load(claim)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert f"{type(caught.value).__name__}: {caught.value}" == said
+    assert ingestion.loads()[0]["reason"] == f"attempt 1 failed: {said}"
+    assert "load_records" in shown
+    assert "ann.other" not in shown.lower()
+
+
+def test_a_value_that_the_stage_refuses_is_named_by_its_place(ingestion: Any) -> None:
+    with ingestion.connect() as connection:
+        connection.execute("create temporary table stage (a text, b integer)")
+        with (
+            pytest.raises(psycopg.Error) as caught,
+            connection.cursor() as cursor,
+            cursor.copy("copy stage from stdin") as copy,
+        ):
+            copy.write(b"x\t1\ny\tann.other@example.org\n")
+        connection.rollback()
+    assert "ann.other" in str(caught.value)
+    assert str(without_values(caught.value)) == "22P02: in COPY stage, line 2, column b"
 
 
 def test_two_runs_that_claim_at_once_share_the_files(ingestion: Any) -> None:

@@ -12,6 +12,7 @@ from psycopg import sql
 from marketplace.contracts import Contract, HeaderError, check_header, load_contracts
 from marketplace.ingest import ledger, objects
 from marketplace.ingest.apply import apply
+from marketplace.ingest.failures import without_values
 from marketplace.ingest.ledger import Account, Connect, Connection, Load
 from marketplace.ingest.records import Batch, FileError, decode, read_batches
 from marketplace.ingest.stage import create_tables, note_problems, stage_records
@@ -30,7 +31,8 @@ def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: st
     `destination_key` (None for a reload, which lies in the archive already), `size_bytes`.
 
     A file that is wrong as a whole ends as `rejected`, with its reason, and stores nothing. Raises ClaimLostError
-    when another run has taken the load over, and whatever the database or S3 raise; then nothing is stored.
+    when another run has taken the load over, and whatever the database (without the values that it quotes) or S3 raise;
+    then nothing is stored.
     """
     with connect() as connection:
         load, started = ledger.start(connection, load_id, run)
@@ -43,9 +45,12 @@ def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: st
         except ledger.ClaimLostError:
             raise
         except Exception as error:
+            kept = without_values(error)
             with connect() as other:
-                ledger.note_failure(other, load_id, run, error)
-            raise
+                ledger.note_failure(other, load_id, run, kept)
+            if kept is error:
+                raise
+            raise kept from None
 
 
 def _load(connection: Connection, s3: S3Client, bucket: str, load: Load, run: str) -> dict[str, Any]:

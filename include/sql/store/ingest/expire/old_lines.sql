@@ -10,6 +10,15 @@ with loads as (
     returning k.load_id
 ),
 
+-- One that failed may be tried again, and has lines then: it is not marked.
+failed as (
+    update ops.load as k
+    set reason = split_part(k.reason, ':', 1) || ': the rest is erased'
+    where k.put_at < %(before)s and k.status = 'failed'
+        and k.reason like '%%:%%' and k.reason not like '%%: the rest is erased'
+    returning k.load_id
+),
+
 rejected as (
     update ops.rejected_row as r
     set raw = null, detail = null, erased_at = clock_timestamp()
@@ -35,7 +44,7 @@ issues as (
 )
 
 select
-    (select count(*) from loads) as loads,
+    (select count(*) from loads) + (select count(*) from failed) as loads,
     (select count(*) from rejected) as rejected_rows,
     (select count(*) from held) as held_rows,
     (select count(*) from held as h where h.retried_load_id is null) as held_rows_closed,
