@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import botocore.session
 import hypothesis
 import pytest
 import sqlalchemy
@@ -20,6 +22,7 @@ from local import airflow, aws, postgres
 from local.layout import Layout
 from local.platform import Platform
 from marketplace import store as store_schema
+from marketplace.contracts import model
 
 TEMPLATE = "store_template"
 # Away from the ports of a platform that the same person may have running.
@@ -44,6 +47,35 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[_airflow_home], ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def contracts_are_parsed_once() -> Iterator[None]:
+    """Of many small loads more than half of the time would go into parsing the same YAML.
+
+    Parsed anew when a file of its directory was written, as it may borrow from another: a test may mend any of them.
+    """
+    read_contract = model.read_contract
+    parsed: dict[tuple[Path, frozenset[tuple[str, int, int]]], model.Contract] = {}
+
+    def read_once(path: Path) -> model.Contract:
+        with os.scandir(path.parent) as files:
+            written = frozenset((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
+        if (path, written) not in parsed:
+            parsed[path, written] = read_contract(path)
+        return parsed[path, written]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "read_contract", read_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def boto_reads_its_descriptions_once() -> Iterator[None]:
+    """Each task of a DAG makes clients of its own, and each would search hundreds of folders for its service."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", functools.cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session")

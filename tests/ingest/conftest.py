@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import shutil
 import uuid
@@ -181,12 +180,6 @@ def mend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str,
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     return replace
-
-
-@pytest.fixture
-def contracts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A third of the time of many small loads would go into reading YAML."""
-    monkeypatch.setattr(model, "read_contract", functools.cache(model.read_contract))
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def test_every_class_of_defect_has_its_fixture_and_every_fixture_its_class() -> 
 
 
 @pytest.fixture
-def landing(store: Any, contracts_are_read_once: None) -> Iterator[Landing]:
+def landing(store: Any) -> Iterator[Landing]:
     """An empty store, one for all these tests; the accounts are checked at the end of each."""
     landing = Landing(store)
     yield landing

@@ -165,7 +165,7 @@ def batch(number: int) -> Iterator[tuple[str, str, bytes]]:
 
 
 @pytest.fixture
-def landing(store: Any, contracts_are_read_once: None) -> Iterator[Landing]:
+def landing(store: Any) -> Iterator[Landing]:
     yield Landing(store)
     wipe(store)
 

@@ -10,13 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
-from marketplace.contracts import model
 from marketplace.mockdata import accepted, references, rejected, truth
 from marketplace.mockdata.dials import DIALS
 from marketplace.mockdata.envelope import Envelope
@@ -142,12 +140,6 @@ class Witness:
             record["outcome"] == "accepted" for file in late for record in truth.read(bytes(file.truth))
         )
         return found
-
-
-@pytest.fixture(autouse=True)
-def contracts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of the time of so many small loads would go into reading YAML."""
-    monkeypatch.setattr(model, "read_contract", cache(model.read_contract))
 
 
 def orders(number: int, rows: int, profile: Profile, minutes: int = 15) -> list[Order]:

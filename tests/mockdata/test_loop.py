@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from marketplace.contracts import load_contracts
-from marketplace.ingest import held, load
 from marketplace.mockdata import activity, profile, truth
 from marketplace.mockdata.dials import DIALS
 from marketplace.mockdata.generate import Order
@@ -161,13 +160,6 @@ def _contradicted(reckoning: Reckoning, place: int, file: Made, record: dict[str
         ):
             found.append(f"of game {standing['game_id']}, by its truth {record}")
     return found
-
-
-@pytest.fixture(autouse=True)
-def contracts_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A third of the time of so many small loads would go into reading YAML."""
-    for module in (load, held):
-        monkeypatch.setattr(module, "load_contracts", lambda: CONTRACTS)
 
 
 @pytest.mark.parametrize("number", range(QUICK))
