@@ -14,7 +14,7 @@ import pytest
 
 from marketplace import settings
 from marketplace.contracts import load_contracts
-from marketplace.ingest import ledger, records
+from marketplace.ingest import again, ledger, records, replay
 
 DATASETS = ", ".join(load_contracts())
 CUSTOMER = ",".join(load_contracts()["customer"].header)
@@ -383,6 +383,31 @@ def test_held_rows_that_a_contract_can_no_longer_read_stop_only_themselves(
     assert "landing/transaction_detail/a.csv: The header" in caplog.text
     assert [line[:2] for line in ingestion.clean_tables()["line"]] == [("T-9", 2)]
     assert ingestion.query("select count(*) from ops.held_row where retried_load_id is null") == [(1,)]
+
+
+def test_held_rows_that_the_database_refuses_stop_only_themselves(ingestion: Any) -> None:
+    put_catalogue(ingestion)
+    for number in (1, 2, 3):
+        ingestion.put("transaction_detail", f"T-9,{number},G-1,P-3,EU,PC,30,9,21", name=f"{number}.csv")
+    ingestion.run()
+    ingestion.execute("alter table store.transaction_line add constraint not_one check (line_no <> 1)")
+    ingestion.put("transaction", "T-9,sale,2025-01-09,EUR,90,CUST-0002", name="b.csv")
+    (claim,) = ingestion.claim()
+    ingestion.load(claim)
+    with pytest.raises(again.FailedError) as caught:
+        ingestion.retry()
+    assert str(caught.value) == (
+        "Rows of these files could not be loaded again, those of all others are: landing/transaction_detail/1.csv: "
+        'CheckViolation: 23514: new row for relation "transaction_line" violates check constraint "not_one"; '
+        "table store.transaction_line, constraint not_one"
+    )
+    assert [line[:2] for line in ingestion.clean_tables()["line"]] == [("T-9", 2), ("T-9", 3)]
+
+    with ingestion.connect() as connection, pytest.raises(again.FailedError, match=r"detail/1\.csv: CheckViolation"):
+        replay.replay_rows(connection, "replay", replay.Selection(rows="held", dataset="transaction_detail"))
+
+    ingestion.execute("alter table store.transaction_line drop constraint not_one")
+    assert [retried["inserted"] for retried in ingestion.retry()] == [1]
 
 
 def test_why_a_row_is_held_is_said_anew_when_it_changes(ingestion: Any) -> None:

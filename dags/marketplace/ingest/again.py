@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -10,10 +11,13 @@ from psycopg import sql
 
 from marketplace.contracts import HeaderError, load_contracts
 from marketplace.ingest import ledger
+from marketplace.ingest.failures import without_values
 from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
 from marketplace.ingest.load import load_records, lock, log_account
 from marketplace.ingest.records import Record, in_batches, parse_record
 from marketplace.store import query
+
+log = logging.getLogger(__name__)
 
 Loaded = tuple[Load, Account]
 
@@ -29,6 +33,18 @@ class UnreadableError(RuntimeError):
     """Rows were left as they are, since the contract has other columns by now than their file; all others are done."""
 
 
+class FailedError(RuntimeError):
+    """The database refused rows of some files, which are left as they were; all others are done."""
+
+
+class Failed(dict[int, str]):
+    """The files whose rows could not be loaded again, by the file's load, each with what the database says."""
+
+    def __str__(self) -> str:
+        """Return a sentence that names them."""
+        return "Rows of these files could not be loaded again, those of all others are: " + "; ".join(self.values())
+
+
 class Unreadable(dict[int, str]):
     """The files whose rows can no longer be read by their contract, by the file's load, each with what is wrong."""
 
@@ -41,21 +57,27 @@ class Unreadable(dict[int, str]):
 
 
 def load_again(
-    connection: Connection, run: str, kind: Literal["retry", "replay"], chosen: Chosen, unreadable: Unreadable
+    connection: Connection,
+    run: str,
+    kind: Literal["retry", "replay"],
+    chosen: Chosen,
+    unreadable: Unreadable,
+    failed: Failed,
 ) -> list[Loaded]:
     """Load the chosen rows again, the oldest file first; returns a load and its account a file.
 
     Each file's rows are a load of their own in a transaction of their own, under their original line numbers and in
     the order of their file. A row that is rejected or held again is so by that load. Where that is all that becomes of
-    a file's rows, for the same reasons as before, nothing is changed. Files that `unreadable` has are left out, and
-    those whose header no longer fits the contract are added to it.
+    a file's rows, for the same reasons as before, nothing is changed. Files that `unreadable` or `failed` has are left
+    out; those whose header no longer fits the contract are added to the one, and those whose rows the database refuses
+    to the other. Raises psycopg.Error when the connection is lost.
     """
     contracts = load_contracts()
     files = execute(connection, "again/files.sql", chosen.parameters, chosen=chosen.query).fetchall()
     connection.commit()
     done: list[Loaded] = []
     for file in files:
-        if file["file_load_id"] in unreadable:
+        if file["file_load_id"] in unreadable or file["file_load_id"] in failed:
             continue
         if file["dataset"] not in contracts:
             unreadable[file["file_load_id"]] = (
@@ -66,6 +88,12 @@ def load_again(
             loaded = _load_file(connection, run, kind, chosen, **file)
         except HeaderError as error:
             unreadable[file["file_load_id"]] = f"{file['object_key']}: {error}"
+        except psycopg.Error as error:
+            kept = without_values(error)
+            if connection.closed:
+                raise kept from None
+            failed[file["file_load_id"]] = f"{file['object_key']}: {type(kept).__name__}: {kept}"
+            log.error("Not loaded again: %s", failed[file["file_load_id"]])
         else:
             done += [loaded] if loaded else []
     return done

@@ -7,7 +7,7 @@ import logging
 from psycopg import sql
 
 from marketplace.contracts import load_contracts
-from marketplace.ingest.again import Chosen, Loaded, Unreadable, load_again
+from marketplace.ingest.again import Chosen, Failed, FailedError, Loaded, Unreadable, load_again
 from marketplace.ingest.ledger import Connection
 from marketplace.store import has_query, query
 
@@ -18,18 +18,21 @@ def retry_held_rows(connection: Connection, run: str) -> list[Loaded]:
     """Load again every held row whose reference can be resolved by now; returns a load and its account a file.
 
     A row that now waits for another reference is held anew. Files whose rows the contract can no longer read are left
-    as they are, with a warning in the log: they concern whoever changed the contract, and no later run.
+    as they are, with a warning in the log: they concern whoever changed the contract, and no later run. Raises
+    FailedError, when all else is done, for files whose rows the database refused.
     """
     done: list[Loaded] = []
-    unreadable = Unreadable()
+    unreadable, failed = Unreadable(), Failed()
     # A resolved row may bring what another dataset's held row names, and so on through the datasets, never further.
     for _ in load_contracts():
-        loaded = load_again(connection, run, "retry", Chosen(resolvable(), {}), unreadable)
+        loaded = load_again(connection, run, "retry", Chosen(resolvable(), {}), unreadable, failed)
         if not loaded:
             break
         done += loaded
     if unreadable:
         log.warning("%s", unreadable)
+    if failed:
+        raise FailedError(str(failed))
     return done
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from marketplace.ingest.again import Chosen, Loaded, Unreadable, UnreadableError, load_again
+from marketplace.ingest.again import Chosen, Failed, FailedError, Loaded, Unreadable, UnreadableError, load_again
 from marketplace.ingest.ledger import Connection
 from marketplace.store import query
 
@@ -52,10 +52,13 @@ def _like(pattern: str) -> str:
 def replay_rows(connection: Connection, run: str, selection: Selection) -> list[Loaded]:
     """Load the selected rows again; returns a load and its account for each file of which something new has become.
 
-    Raises UnreadableError, when all else is done, for files whose rows the contract can no longer read.
+    When all else is done, raises FailedError for files whose rows the database refused (which may help to repeat), else
+    UnreadableError for those whose rows the contract can no longer read.
     """
-    unreadable = Unreadable()
-    done = load_again(connection, run, "replay", selection.chosen, unreadable)
+    unreadable, failed = Unreadable(), Failed()
+    done = load_again(connection, run, "replay", selection.chosen, unreadable, failed)
+    if failed:
+        raise FailedError(str(failed))
     if unreadable:
         raise UnreadableError(str(unreadable))
     return done
