@@ -357,7 +357,7 @@ class Reckoning:
             if row.outcome in ("inserted", "updated"):
                 self.transaction[transaction] = Row(values, row.origin)
         for row in staged:
-            if row.standing and self._mismatch(row["transaction_id"]):
+            if row.outcome in ("inserted", "updated") and self._mismatch(row["transaction_id"]):
                 self._flag(row.origin, "total_mismatch", "total_amount")
 
     def _mismatch(self, transaction: str) -> bool:
@@ -445,7 +445,7 @@ class Reckoning:
                 sale = self.transaction[key[0]]["type"] == "sale"
                 if values["gross"] < 0 if sale else values["gross"] > 0:
                     self._flag(row.origin, "wrong_sign", "gross_amount")
-        last = {row["transaction_id"]: row for row in resolved if row.standing}
+        last = {row["transaction_id"]: row for row in resolved if row.outcome in ("inserted", "updated")}
         for transaction, row in last.items():
             if self._mismatch(transaction):
                 self._flag(row.origin, "total_mismatch", "transaction_id")

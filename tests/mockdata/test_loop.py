@@ -132,13 +132,15 @@ def _contradicted(reckoning: Reckoning, place: int, file: Made, record: dict[str
         why = (held.column, held.reason) if held else None
         return [] if (record["column"], record["reason"]) == why else [f"held for {why}, by its truth {record}"]
     found = []
+    # What is wrong with a transaction as a whole is noted where it changes; the file that comes again may change none.
+    known = ACROSS - {"total_mismatch"} if file.version > 1 else ACROSS
     flagged = sorted(
         f"{kind}@{column}"
         for (*at, kind, column), times in reckoning.issues.items()
-        if tuple(at) == origin and kind in ACROSS
+        if tuple(at) == origin and kind in known
         for _ in range(times)
     )
-    if flagged != sorted(issue for issue in record["issues"].split() if issue.partition("@")[0] in ACROSS):
+    if flagged != sorted(issue for issue in record["issues"].split() if issue.partition("@")[0] in known):
         found.append(f"flagged {flagged}, by its truth {record}")
     if counts:
         standing = {

@@ -31,6 +31,7 @@ _REJECTED_COLUMNS = ("load_id", "line_no", "column_name", "reason", "detail", "r
 
 # What stands in a block for the end of a field and of a row, and for NULL, until all else is escaped.
 _FIELD, _ROW, _NULL = "\x1f", "\x1e", "\x1d"
+_MARKS = bytes.maketrans(f"{_FIELD}{_ROW}".encode(), b"\t\n")
 _ESCAPES = {
     "\\": r"\\",  # before those that it is part of
     "\t": r"\t",
@@ -232,4 +233,4 @@ def encode(columns: Sequence[Sequence[str | None]]) -> bytes:
         return ("\n".join(texts) + "\n").encode()
     for character, escaped in _ESCAPES.items():
         rows = rows.replace(character, escaped)
-    return rows.replace(_FIELD, "\t").replace(_ROW, "\n").replace(_NULL, r"\N").encode()
+    return rows.encode().translate(_MARKS).replace(_NULL.encode(), rb"\N")

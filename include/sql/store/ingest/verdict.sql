@@ -15,6 +15,11 @@ select
         else f.effect
     end as outcome
 from (
-    {found}
+    select r.* -- noqa: AM04
+    from (
+        {found}
+    ) as r
+    -- They are reckoned before they are sorted: what is sorted is the row, not all that it was reckoned from.
+    offset 0
 ) as f
 order by {key};

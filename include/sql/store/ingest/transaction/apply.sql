@@ -26,7 +26,7 @@ from (
     from {rows} as f
     inner join store.transaction as t on f.transaction_id = t.transaction_id
     inner join store.transaction_line as l on f.transaction_id = l.transaction_id
-    where f.outcome in ('inserted', 'updated', 'unchanged')
+    where f.outcome in ('inserted', 'updated')
     group by t.transaction_id, f.load_line
 ) as b
 where b.reported_total <> b.expected_total;

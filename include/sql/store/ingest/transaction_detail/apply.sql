@@ -88,8 +88,8 @@ from {rows} as f
 where f.outcome in ('inserted', 'updated', 'unchanged')
     and case when f.transaction_type = 'sale' then f.gross_amount < 0 else f.gross_amount > 0 end;
 
--- Of each transaction that this file has lines of: whether all its lines, whatever files they came from, make its
--- total.
+-- Of each transaction of which this file has changed a line: whether all its lines, whatever files they came from, make
+-- its total. Lines that stood already were looked at by the file that brought them.
 insert into {issues} (line_no, column_name, kind, detail)
 select
     b.load_line, 'transaction_id', 'total_mismatch',
@@ -102,7 +102,7 @@ from (
     from (
         select f.transaction_id, max(f.load_line) as load_line
         from {rows} as f
-        where f.outcome in ('inserted', 'updated', 'unchanged')
+        where f.outcome in ('inserted', 'updated')
         group by f.transaction_id
     ) as n
     inner join store.transaction as t on n.transaction_id = t.transaction_id
