@@ -99,7 +99,7 @@ def peak_of(rows: int) -> int:
     try:
         batches = records.read_batches(records.decode(Rows(rows)))
         validator = compile_validator(contract, next(batches).rows[0])
-        portions = stage._portions(validator, SimpleNamespace(load_id=1), batches, keep_raw=True)
+        portions = stage._portions(validator, SimpleNamespace(load_id=1), batches)
         assert sum(portion.read for portion in portions) == rows
         return tracemalloc.get_traced_memory()[1]
     finally:

@@ -184,11 +184,6 @@ class Contract(_Model):
         return tuple(stage for column in self.columns for stage in column.stage_columns)
 
     @property
-    def is_judged_in_database(self) -> bool:
-        """Return whether a row that is valid by itself may still be held or rejected when it is loaded."""
-        return bool(self.references) or any(column.type == "wkt" for column in self.columns)
-
-    @property
     def references(self) -> tuple[str, ...]:
         """Return the datasets that rows refer to; a row is held until what it refers to is there."""
         return tuple(dict.fromkeys(column.references for column in self.columns if column.references))

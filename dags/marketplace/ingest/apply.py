@@ -48,6 +48,7 @@ def apply(
 
     with _logged("compared with the store"):
         connection.execute(sql.SQL("analyze {}").format(stage))
+        tables |= _look_up(connection, contract, load, stage)
         if has_query(f"ingest/{contract.dataset}/prepare.sql"):
             execute(connection, f"{contract.dataset}/prepare.sql", parameters, **tables)
         found = query(f"ingest/{contract.dataset}/rows.sql", **tables)
@@ -83,6 +84,27 @@ def settle(dataset: str) -> sql.Composed:
     """
     path = f"ingest/{dataset}/settle.sql"
     return query(path) if has_query(path) else sql.Composed([])
+
+
+def _look_up(
+    connection: Connection, contract: Contract, load: Load, stage: sql.Identifier
+) -> dict[str, sql.Identifier]:
+    """Look up what each column of references names, by the SQL of the dataset that it refers to.
+
+    Returns the temporary tables by the placeholders by which the dataset's scripts join them: `named_COLUMN`.
+    """
+    found = {}
+    for number, column in enumerate(contract.columns):
+        if column.type != "reference":
+            continue
+        named = sql.Identifier("pg_temp", f"load_{load.load_id}_named_{number}")
+        execute(
+            connection, "look_up.sql", {"column_name": column.name}, stage=stage, named=named,
+            column=sql.Identifier(column.name), key=sql.Identifier(f"{column.name}_key"),
+            look_up=query(f"ingest/{column.references}/look_up.sql"),
+        )  # fmt: skip
+        found[f"named_{column.name}"] = named
+    return found
 
 
 @contextmanager

@@ -89,9 +89,8 @@ def stage_records(
     `position` tells how many bytes of the file are read, for the progress in the log.
     """
     validator = compile_validator(contract, header)
-    keep_raw = contract.is_judged_in_database
-    columns = ["load_line", *(name for name, _ in contract.stage_columns), *(["raw"] if keep_raw else [])]
-    portions = _portions(validator, load, batches, keep_raw=keep_raw)
+    columns = ["load_line", *(name for name, _ in contract.stage_columns), "raw"]
+    portions = _portions(validator, load, batches)
     progress = _Progress(load, position)
     # What is loaded again is read on the connection that it is copied to.
     with closing(portions if load.kind in ("retry", "replay") else _ahead(portions)) as prepared:
@@ -110,20 +109,18 @@ def note_problems(connection: Connection, issues: sql.Identifier, noted: Iterabl
     _copy(connection, issues, _ISSUE_COLUMNS, _encode_rows([_issue_row(*each) for each in noted]))
 
 
-def _portions(
-    validator: Validator, load: Load, batches: Iterator[Batch], *, keep_raw: bool
-) -> Generator[_Portion, None, None]:
+def _portions(validator: Validator, load: Load, batches: Iterator[Batch]) -> Generator[_Portion, None, None]:
     """Yield what the batches come to in portions large enough for a COPY, and bounded."""
     portion = _Portion()
     for batch in batches:
-        _check(portion, validator, load, batch, keep_raw=keep_raw)
+        _check(portion, validator, load, batch)
         if portion.size() > PORTION_BYTES:
             yield portion
             portion = _Portion()
     yield portion
 
 
-def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch, *, keep_raw: bool) -> None:
+def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch) -> None:
     """Add to the portion what a batch comes to."""
     line_nos, raws, rows, unclosed = batch
     # An unclosed record is never accepted, though its width may be right.
@@ -141,7 +138,7 @@ def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch, *,
     if len(positions) < len(rows):
         line_nos, raws = [line_nos[at] for at in positions], [raws[at] for at in positions]
     if positions:
-        portion.accepted_rows.append(encode([list(map(str, line_nos)), *columns, *([raws] if keep_raw else [])]))
+        portion.accepted_rows.append(encode([list(map(str, line_nos)), *columns, raws]))
     portion.rejected_rows += _encode_rows(rejected)
     portion.issue_rows += _encode_rows(noted)
     portion.read += len(rows)

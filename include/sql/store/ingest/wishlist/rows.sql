@@ -1,41 +1,11 @@
--- The game that each staged wish names, beside the wish that stands. A wish is held that names no game or two. The game
--- is part of the key, so two spellings of one game are one wish. References are looked up once for each value.
-with game as (
-    select
-        r.game_ref,
-        coalesce(by_id.game_id, by_title.game_id) as game_id,
-        by_title.games as games_of_title
-    from (
-        select s.game_ref, min(s.game_ref_key) as title_key
-        from {stage} as s
-        group by s.game_ref
-    ) as r
-    left join ops.game_by_id as by_id on r.game_ref = by_id.alias_id
-    left join lateral (
-        select v.game_id, v.games
-        from ops.game_by_title as v
-        where by_id.game_id is null and v.title_key = r.title_key
-        -- It has one. So each is looked up; without this, all names would be reckoned.
-        limit 1
-    ) as by_title on true
-)
-
+-- The staged wishes with their games, beside the wish that stands. A wish is held that names no game or two. The game
+-- is part of the key, so two spellings of one game are one wish.
 select
     s.load_line,
     s.customer_ref,
     g.game_id as game_ref,
     s.added_at,
-    case
-        when g.game_id is null then row(
-            'held', 'game_ref', 'unknown_game', format('no game has the id or title %%L yet', s.game_ref),
-            'game', s.game_ref, s.game_ref_key
-        )::ops.refusal
-        when g.games_of_title > 1 then row(
-            'held', 'game_ref', 'ambiguous_game',
-            format('%%s games have the title %%L: only an id can tell them apart', g.games_of_title, s.game_ref),
-            'game', s.game_ref, s.game_ref_key
-        )::ops.refusal
-    end as refusal,
+    g.refusal,
     w.load_id as standing_load_id,
     w.load_line as standing_load_line,
     case
@@ -44,6 +14,6 @@ select
         else 'updated'
     end as effect
 from {stage} as s
-inner join game as g on s.game_ref = g.game_ref
+inner join {named_game_ref} as g on s.game_ref = g.ref
 left join store.customer as c on s.customer_ref = c.ref
 left join store.wishlist as w on c.customer_id = w.customer_id and g.game_id = w.game_id
