@@ -146,6 +146,27 @@ def test_a_title_of_two_games_means_the_one_that_a_person_says(ingestion: Any) -
     assert ingestion.query(games) == [(1, "G-7"), (2, "G-6"), (3, "G-7")]
 
 
+def test_a_name_that_two_corrected_ids_have_is_held_until_a_person_says_which_is_meant(ingestion: Any) -> None:
+    put_catalogue(ingestion)
+    ingestion.put("publisher", "P-8,VALV Works,", name="b.csv")
+    ingestion.run()
+    say(ingestion, "publisher", "id", "P-7", "P-1")
+    say(ingestion, "publisher", "id", "P-8", "P-2")
+    ingestion.put("transaction_detail", line(1, "G-1", "VALV Works"), line(2, "G-1", "P-1", "iOS"))
+    ingestion.run()
+    assert ingestion.query("select line_no, column_name, reason, detail, ref_dataset, ref_value from ops.held_row") == [
+        (
+            2, "publisher_ref", "ambiguous_publisher",
+            "2 publishers have the name 'VALV Works': only an id can tell them apart", "publisher", "VALV Works",
+        )
+    ]  # fmt: skip
+    say(ingestion, "publisher", "name", "valv works", "P-2")
+    assert [one["inserted"] for one in ingestion.retry()] == [1]
+    assert ingestion.query("select platform, publisher_id from store.game_release order by 1 desc") == [
+        ("iOS", "P-1"), ("PC", "P-2"),
+    ]  # fmt: skip
+
+
 def test_a_corrected_title_tells_no_games_apart(ingestion: Any) -> None:
     put_catalogue(ingestion)
     # Without G-6's date the two are one game; what G-6 reports no longer counts but where G-1 has nothing.
