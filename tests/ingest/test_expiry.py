@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from local.supervisor import wait_until
 from marketplace.ingest import expiry
 from marketplace.ingest.replay import Selection, replay_rows
 
@@ -43,6 +45,15 @@ def why(ingestion: Any) -> list[tuple[Any, ...]]:
         ingestion.query(f"select {', '.join(WHY)} from ops.{table} order by 1, 2")
         for table in ("rejected_row", "held_row")
     ]  # type: ignore[return-value]
+
+
+def blocked(ingestion: Any) -> int:
+    """Return how many sessions of this store wait for another."""
+    statement = (
+        "select count(distinct pid) from pg_locks join pg_stat_activity as a using (pid)"
+        " where not granted and datname = current_database()"
+    )
+    return int(ingestion.query(statement)[0][0])
 
 
 def later() -> datetime:
@@ -118,6 +129,32 @@ def test_why_an_old_file_failed_is_erased_though_it_may_be_tried_again(ingestion
     (claim,) = ingestion.claim(retry_failed=True)
     ingestion.load(claim)
     assert erase_old(ingestion, later()) == KEPT | {"loads": 1, "rejected_rows": 1}
+
+
+def test_erasing_and_a_replay_at_once_do_not_wait_for_each_other_in_a_circle(ingestion: Any) -> None:
+    """Somebody holds a row: erasing has the one before it by then, and the replay has those of the other table."""
+    put_dirt(ingestion)
+    ingestion.put(
+        "transaction_detail", "T-1,1,G-1,P-1,EU,PC,x,0,1", "T-1,2,G-1,P-1,EU,PC,x,0,1", "T-1,3,G-1,P-1,EU,PC,1,0,1",
+        name="b.csv",
+    )  # fmt: skip
+    ingestion.run()
+    (load_id,) = (load["load_id"] for load in ingestion.loads() if load["object_key"].endswith("detail/b.csv"))
+    selection = Selection(rows="both", load_id=load_id)
+
+    def replay() -> list[Any]:
+        with ingestion.connect() as connection:
+            return replay_rows(connection, "replay", selection)
+
+    with ThreadPoolExecutor(2) as threads, ingestion.connect() as holder:
+        holder.execute("select from ops.rejected_row where load_id = %s and line_no = 3 for update", (load_id,))
+        erasing = threads.submit(erase_old, ingestion, later())
+        wait_until(lambda: blocked(ingestion) == 1, 30, lambda: "erasing does not wait for the row")
+        replaying = threads.submit(replay)
+        wait_until(lambda: blocked(ingestion) == 2, 30, lambda: "the replay waits for nobody")
+        holder.commit()
+        assert erasing.result()["rejected_rows"] == 4
+        assert replaying.result() == []
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def _load_file(
     loaded: Loaded | None = None
     with connection.transaction():
         # Before the rows are taken: a second run that waits here finds them taken, and nothing to do.
-        lock(connection, contract)
+        lock(connection, contract, judges_anew=True)
         parameters = {"kind": kind, "run": run, "file_load_id": file_load_id, "lease_s": ledger.LEASE_S}
         load = Load(**fetch_row(connection, "again/enter.sql", parameters))
         rows = {"again_load_id": load.load_id, "file_load_id": file_load_id, "header": list(header)}

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from marketplace.ingest.ledger import Connection, fetch_row
+from marketplace.ingest.load import QUARANTINE
+from marketplace.store import lock_tables
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ def erase_lines_of_person(connection: Connection, customer_ref: str | None, emai
 
 def _erase(connection: Connection, path: str, parameters: dict[str, Any]) -> dict[str, int]:
     with connection.transaction():
+        lock_tables(connection, [QUARANTINE])
         counts = fetch_row(connection, path, parameters)
     log.info("Erased: %s", ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
     return counts

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# The name of the lock that is shared by all who mark rows as tried again, and is theirs alone who erase them: both
+# change many rows, each in an order of its own, and would wait for each other in a circle.
+QUARANTINE = "ops.held_row"
+
 
 def load_file(connect: Connect, s3: S3Client, bucket: str, load_id: int, run: str) -> dict[str, Any]:
     """Load the file that `run` has claimed as `load_id`, and return what a task shows and passes on.
@@ -126,15 +130,19 @@ def load_records(
     create_tables(connection, contract, stage, issues)
     note_problems(connection, issues, [(head.line_nos[0], problem) for problem in header.problems])
     stage_records(connection, contract, load, header.names, batches, stage, issues, account, position)
-    lock(connection, contract)
+    lock(connection, contract, judges_anew=load.kind != "file")
     apply(connection, contract, load, stage, issues, account)
     return account
 
 
-def lock(connection: Connection, contract: Contract) -> None:
-    """Wait until nobody writes what a load of this contract writes or refers to; held to the transaction's end."""
+def lock(connection: Connection, contract: Contract, *, judges_anew: bool = False) -> None:
+    """Wait until nobody writes what a load of this contract writes or refers to; held to the transaction's end.
+
+    A load that `judges_anew` what others have rejected or held waits, too, until nobody erases such rows.
+    """
     contracts = load_contracts()
-    lock_tables(connection, contract.tables, (t for dataset in contract.references for t in contracts[dataset].tables))
+    referred = [table for dataset in contract.references for table in contracts[dataset].tables]
+    lock_tables(connection, contract.tables, [*referred, QUARANTINE] if judges_anew else referred)
 
 
 def _result(
