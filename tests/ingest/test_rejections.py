@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from marketplace.ingest import ledger, objects, rejections
+from marketplace.ingest.load import load_file
 from marketplace.ingest.replay import Selection, replay_rows
 
 GOOD, BAD, WORSE = "T-{},sale,2025-01-05,EUR,10,CUST-0001", "T-{},gift,2025-01-05,EUR,10,CUST-0001", "T-{},,x,EUR,10,C"
@@ -105,6 +106,25 @@ def test_a_file_set_aside_counts_whole_until_its_key_is_put_again(
     mend("transaction", "tables:", "max_rejected_share: 1\ntables:")
     ingestion.run()
     assert check(ingestion, 0) == {"files": 1, "set_aside": 1, "read": 0, "rejected": 0, "share": 0.0}
+
+
+def test_a_file_counts_for_the_run_that_has_judged_it_not_for_one_that_moves_it(ingestion: Any) -> None:
+    put(ingestion, "a", bad=1)
+    ingestion.put_bytes("landing/transaction/b.csv", b"")
+    for claim in ingestion.claim("judges"):
+        load_file(ingestion.connect, ingestion.s3, ingestion.bucket, claim["load_id"], "judges")
+    message = r"b\.csv: set aside as a whole: empty\n.*a\.csv: 1 of 1 rows rejected"
+    with pytest.raises(rejections.TooManyRejectedError, match=message):
+        check(ingestion, run="judges")
+    assert len(ingestion.claim("judges")) == 2  # its tasks are cleared
+    with pytest.raises(rejections.TooManyRejectedError, match=message):
+        check(ingestion, run="judges")
+
+    ingestion.execute("update ops.load set lease_until = now() - interval '1 second'")
+    put(ingestion, "c", good=1)
+    assert len(ingestion.run()) == 3
+    assert ingestion.keys("landing/") == []
+    assert check(ingestion) == {"files": 1, "set_aside": 0, "read": 1, "rejected": 0, "share": 0.0}
 
 
 def test_a_file_that_somebody_took_back_is_nobodys_fault(ingestion: Any) -> None:

@@ -67,7 +67,9 @@ with free as (
 claimed as (
     update ops.load as k
     set
-        claimed_by = %(run)s, claimed_at = clock_timestamp(),
+        claimed_by = %(run)s,
+        -- A run that claims anew what it had (its task is cleared) has held it all the time.
+        claimed_at = case when k.claimed_by = %(run)s then k.claimed_at else clock_timestamp() end,
         lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
     from free as f
     where k.load_id = f.load_id

@@ -1,9 +1,10 @@
 -- What is rejected of each file that a run has loaded, as it stands by now: a row that was replayed no longer counts,
--- nor does what an earlier reading of a file rejected, nor a file set aside whose key was put again and loaded.
+-- nor does what an earlier reading of a file rejected, nor a file set aside whose key was put again and loaded. A file
+-- that another run had finished with, and that this one has only moved, is that other run's.
 with run_file as (
     select k.load_id, k.file_load_id, k.dataset, k.object_key, k.status, split_part(k.reason, ':', 1) as reason
     from ops.load as k
-    where k.claimed_by = %(run)s and k.kind in ('file', 'reload')
+    where k.claimed_by = %(run)s and k.kind in ('file', 'reload') and k.finished_at >= k.claimed_at
 ),
 
 latest_reading as (
