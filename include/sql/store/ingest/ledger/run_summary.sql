@@ -1,5 +1,5 @@
--- How many files a run holds, and which tables its loads have changed. A file that it has only moved counts: the run that
--- had loaded it may have died before it announced anything.
+-- How many files a run holds, and which tables its loads have changed. A file that it has only moved counts: the run
+-- that had loaded it may have died before it announced anything.
 select
     (select count(*) from ops.load as k where k.claimed_by = %(run)s and k.kind in ('file', 'reload')) as files,
     coalesce(
