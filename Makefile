@@ -10,7 +10,7 @@ INFRA := $(PYTHON) -m infra.deploy
 
 # Two workers, a file to each at a time, in the files' order: by the number of their tests, as it would be otherwise, the
 # longest file (few tests, of servers that are killed) would come last, and one worker would wait for it.
-# Without bytecode each of the hundred processes that tests start would compile Airflow anew, for two seconds.
+# Without bytecode each process of Airflow that a test starts would compile what it imports anew, for two seconds.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # For the uv that a test calls: no Python from elsewhere, and the certificates that the system trusts.
