@@ -12,11 +12,12 @@ By hand, with a form. *dry_run* says what would change, and changes nothing.
 `store.publisher_alias`, `store.game_alias`, `ops.held_row`
 
 ### Writes
-`ops.alias_correction` (what was said, why, by whom and when), `store.*`, `ops.load` (an entry of kind `retry` for
-each file whose held rows enter); announces each table that really changed.
+`ops.alias_correction` (what was said, why, by whom and when), `ops.correction_run` (what that changed), `store.*`,
+`ops.load` (an entry of kind `retry` for each file whose held rows enter); announces each table that really changed.
 
 ### Running it again
-Changes nothing. It holds for all later loads, in whatever order files come, until it is removed or changed.
+Changes nothing: a run does its work once, and announces it when it is cleared or was killed before it could. What was
+said holds for all later loads, in whatever order files come, until it is removed or changed.
 
 ### Not guaranteed
 A line that had been resolved by a name keeps its publisher and game, and so does what was merged before a correction

@@ -266,6 +266,26 @@ def test_a_correction_that_is_removed_leaves_the_catalogue_as_it_was(ingestion: 
         assert ingestion.clean_tables() == before
 
 
+def test_a_run_that_was_killed_after_its_commit_is_told_what_it_has_changed(ingestion: Any) -> None:
+    put_catalogue(ingestion)
+    say(ingestion, "publisher", "id", "P-7", "P-1", run="tried", dry_run=True)
+    said = say(ingestion, "publisher", "id", "P-7", "P-1", run="sets")
+    assert said["tables_changed"] == ["store.publisher", "store.publisher_alias"]
+    before = ingestion.everything()
+    assert say(ingestion, "publisher", "id", "P-7", "P-1", run="sets") == said
+    assert ingestion.everything() == before
+    assert say(ingestion, "publisher", "id", "P-7", "P-1", run="says the same")["tables_changed"] == []
+
+    removed = say(ingestion, "publisher", "id", "P-7", None, run="removes")
+    assert removed["tables_changed"] == ["store.publisher", "store.publisher_alias"]
+    before = ingestion.everything()
+    assert say(ingestion, "publisher", "id", "P-7", None, run="removes") == removed
+    assert say(ingestion, "publisher", "id", "P-7", "P-1", run="sets") == said
+    assert ingestion.everything() == before
+    with pytest.raises(CorrectionError, match="Nothing is said of the publisher id 'P-7'"):
+        say(ingestion, "publisher", "id", "P-7", None, run="removes again")
+
+
 REFUSED: list[tuple[tuple[Any, ...], str]] = [
     (("publisher", "id", "P-7", "P-99"), "No file has brought the publisher id 'P-99': stands_for is an id."),
     (

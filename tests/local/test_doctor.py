@@ -628,7 +628,7 @@ def test_a_platform_that_is_well(platform: Platform):
         ok("no process was left by a killed part"),
         ok("emulator is healthy"),
         ok("postgres is healthy"),
-        ok("the store has all migrations: it is at 0005"),
+        ok("the store has all migrations: it is at 0006"),
         ok("the stacks are those of the present templates"),
         ok("the dead-letter queue is empty"),
         ok("no file waits in landing/ for more than 15 minutes"),
@@ -800,7 +800,7 @@ def test_a_store_that_lacks_migrations(platform: Platform):
         assert not_ok(platform) == [wrong("the store is at migration 9999, which this clone does not have", fix)]
         session.execute("delete from public.alembic_version")
         assert not_ok(platform) == [wrong("the store lacks migrations: it is at none", "make up")]
-        session.execute("insert into public.alembic_version values ('0005')")
+        session.execute("insert into public.alembic_version values ('0006')")
     assert not_ok(platform) == []
 
 

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from marketplace import settings, store
 
 MIGRATIONS = settings.include_dir() / "sql" / "store" / "migrations"
-HEAD = "0005"
+HEAD = "0006"
 
 BROKEN = '''
 """Makes a table, then fails."""

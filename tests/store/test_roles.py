@@ -15,6 +15,7 @@ WRITER_MAY = {
     "ops.confirmation": {"SELECT", "INSERT", "DELETE"},
     "ops.tombstone": {"SELECT"},
     "ops.alias_correction": {"SELECT", "INSERT"},
+    "ops.correction_run": {"SELECT", "INSERT"},
     "ops.corrected_publisher": {"SELECT"},
     "ops.corrected_game": {"SELECT"},
     "ops.publisher_by_id": {"SELECT"},

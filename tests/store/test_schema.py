@@ -35,6 +35,7 @@ TABLES = {
         "correction_id bigint, dataset text, alias_is text, alias text, alias_key text, stands_for text, "
         "reason text, made_by text, made_at timestamptz, removed_by text null, removed_at timestamptz null"
     ),
+    "ops.correction_run": "run text, result jsonb",
     "ops.confirmation": (
         "dataset text, load_id bigint, first_key text, last_key text, keys text[], load_lines bigint[]"
     ),
@@ -83,6 +84,7 @@ PRIMARY_KEYS = {
     "ops.held_row": "load_id, line_no",
     "ops.issue": "issue_id",
     "ops.alias_correction": "correction_id",
+    "ops.correction_run": "run",
     "ops.confirmation": "dataset, load_id, first_key",
     "ops.tombstone": "tombstone_id",
     "store.publisher": "publisher_id",

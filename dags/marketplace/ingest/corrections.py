@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,20 +62,26 @@ def correct(
     *,
     reason: str,
     made_by: str,
+    run: str | None = None,
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Let an alias stand for the publisher or game of the source id `stands_for`; None removes what was said of it.
 
     It holds at once and for all later loads: what the source id stood for follows it, and references resolve by it. All
     is done in one transaction, under the locks of a load; held rows that it explains are left to retry_held_rows.
-    Returns what has changed (`dry_run`: what would change). Saying the same again changes nothing. Raises
-    CorrectionError when it makes no sense.
+    Returns what has changed (`dry_run`: what would change). Saying the same again changes nothing; a `run` that says it
+    again, since it died before it could pass on the result, is given the result. Raises CorrectionError when it makes
+    no sense.
     """
     contract = load_contract(alias.dataset)
     alias = Alias(alias.dataset, alias.alias_is, clean_text(trimmed(alias.text)))
     stands_for = stands_for and clean_text(trimmed(stands_for))
     with connection.transaction():
         lock(connection, contract)
+        kept = execute(connection, "correction/kept_result.sql", {"run": run}).fetchone()
+        if kept:
+            log.info("Changed by an earlier attempt: %s", kept["result"])
+            return dict(kept["result"])
         standing = execute(connection, "correction/standing.sql", alias.parameters).fetchone()
         note = _check(connection, alias, stands_for, standing)
         before = standing["stands_for"] if standing else None
@@ -97,6 +104,8 @@ def correct(
         }
         if dry_run:
             raise psycopg.Rollback
+        if run:
+            execute(connection, "correction/keep_result.sql", {"run": run, "result": json.dumps(result)})
     log.info("%s: %s", "Would be changed" if dry_run else "Changed", result)
     return result
 

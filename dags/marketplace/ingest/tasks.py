@@ -120,6 +120,7 @@ def correct_alias(params: dict[str, Any], timeout: timedelta) -> dict[str, Any]:
                 params["stands_for"] or None,
                 reason=params["reason"],
                 made_by=context["dag_run"].triggering_user_name or "nobody by name",
+                run=context["run_id"],
                 dry_run=params["dry_run"],
             )
         except corrections.CorrectionError as error:
