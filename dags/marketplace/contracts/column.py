@@ -42,6 +42,8 @@ _ORDERS = {"month_first": "MM/DD/YYYY", "day_first": "DD/MM/YYYY"}
 
 # How many different texts a column remembers the outcome of, and how long ones: what repeats is short, and met early.
 REMEMBERED = 20_000
+# In a column that has a clean form: what is not in it seldom repeats, and would only take memory as a file goes on.
+REMEMBERED_BESIDE_CLEAN = 1_000
 REMEMBERED_LENGTH = 200
 
 # Ids that are sure to be no missing marker, since they have a digit, and that folding leaves as they are.
@@ -74,6 +76,7 @@ class ColumnCheck:
         self._outcomes: dict[str, Outcome] = {}
         self._values_met: tuple[dict[str, str], ...] = tuple({} for _ in column.stage_columns)
         self._clean = _clean_form(column)
+        self._most = REMEMBERED_BESIDE_CLEAN if self._clean else REMEMBERED
 
     def check(self, raws: Sequence[str]) -> tuple[list[Sequence[Value]], list[tuple[int, tuple[Problem, ...]]]]:
         """Return the staged values of `raws`, a sequence for each, and where problems were found, with them."""
@@ -99,7 +102,7 @@ class ColumnCheck:
         outcome = self._outcomes.get(raw)
         if outcome is None:
             outcome = self.decide(raw)
-            if len(self._outcomes) < REMEMBERED and len(raw) <= REMEMBERED_LENGTH:
+            if len(self._outcomes) < self._most and len(raw) <= REMEMBERED_LENGTH:
                 self._outcomes[raw] = outcome
                 if not outcome.problems:
                     for met, value in zip(self._values_met, outcome.values, strict=True):
