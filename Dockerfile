@@ -26,9 +26,11 @@ RUN python -m venv .venv/emulator \
 # The constraints lie where MWAA has them, so requirements.txt is installed as it is there.
 COPY dags/constraints-3.3.1-py3.12.txt /usr/local/airflow/dags/
 COPY requirements.txt requirements-dev.txt ./
-RUN python -m venv .venv/airflow \
+# Besides, the supervisor for `setup`, and what the Redshift endpoint reads SQL and files with.
+RUN grep -E '^(pyarrow|sqlglot|supervisor)==' requirements-dev.txt > requirements-local.txt \
+    && python -m venv .venv/airflow \
     && .venv/airflow/bin/pip install --no-cache-dir --requirement requirements.txt \
-        "$(grep '^supervisor==' requirements-dev.txt)"
+        --requirement requirements-local.txt
 ENV PATH=/opt/marketplace/.venv/airflow/bin:$PATH
 
 COPY infra infra

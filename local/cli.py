@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from local import aws, emulator, envfile, ports, space
 from local.errors import LocalError
 from local.layout import Layout
-from local.platform import Platform
+from local.platform import API_SERVER, PORTS, Platform
 from local.supervisor import last_lines, leftovers
 
 # Without a terminal, as in a log, lines are as long as they need to be.
@@ -71,10 +71,11 @@ def status(platform: Platform) -> int:
         else:
             console.print("The platform is not running: make up")
         return 1
+    known = platform.state.ports
     addresses = {
-        "postgres": f"{ports.HOST}:{platform.state.ports['postgres']}",
-        "emulator": platform.endpoint,
-        "airflow-api-server": platform.api.url,
+        part: f"{'http://' if part in ('emulator', API_SERVER) else ''}{ports.HOST}:{known[name]}"
+        for part, name in PORTS.items()
+        if name in known
     }
     health = platform.health()
     width = max(10, *map(len, health.values()))

@@ -36,7 +36,10 @@ class Containers(Platform):
     """The platform whose parts are services of docker-compose.yaml."""
 
     def passwords(self) -> None:
-        """Make the passwords, the first time, and write the files that the services read them from."""
+        """Make the passwords, the first time, and write the files that the services read them from.
+
+        One more file, with no secret in it, says how PostgreSQL asks for them.
+        """
         self.layout.create()
         # The services are told their ports by the same variables.
         self.state.ports = {name: int(os.environ[f"{name.upper()}_PORT"]) for name in ports.PREFERRED}
@@ -44,6 +47,7 @@ class Containers(Platform):
         for path, text in secret_files(self).items():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             envfile.write_private(path, text)
+        (self.layout.state / "pg_hba.conf").write_text(postgres.ACCESS_RULES)
 
     def setup(self) -> None:
         """Bring the databases' roles and the emulator's stacks to what they must be."""

@@ -118,8 +118,9 @@ def running(platform: Platform) -> dict[str, Check]:
         found["queue"] = partial(dead_letters, platform)
         found["files"] = partial(waiting, platform, time.time())
     if has_database and has_resources:
-        for name in emulator.CONNECTIONS:
-            found[f"connection {name}"] = partial(connection, platform, name)
+        for name, (_role, _database, part) in emulator.CONNECTIONS.items():
+            if health.get(part) == "healthy":
+                found[f"connection {name}"] = partial(connection, platform, name)
     if health.get("airflow-api-server") == "healthy":
         found["DAGs"] = partial(dags, platform.api)
     return found
@@ -151,6 +152,7 @@ def stacks(platform: Platform) -> Iterator[Finding]:
 def connection(platform: Platform, name: str) -> Iterator[Finding]:
     """Open a session by the connection `name` as Airflow reads it from Secrets Manager."""
     state = platform.state
+    role, expected, part = emulator.CONNECTIONS[name]
     secrets = emulator.client("secretsmanager", platform.endpoint)
     secret = f"{state.outputs['ConnectionsPrefix']}/{name}"
     # The next `make up` deploys the stacks anew, around the objects.
@@ -165,7 +167,7 @@ def connection(platform: Platform, name: str) -> Iterator[Finding]:
     except secrets.exceptions.ClientError as error:
         yield wrong(f"connection {name}: {error}", "make up")
         return
-    as_made = said["password"] == state.passwords[name] and said["port"] == state.ports["postgres"]
+    as_made = said["password"] == state.passwords[role] and said["port"] == state.ports[part]
     try:
         with psycopg.connect(
             **address, user=said["login"], dbname=said["schema"], connect_timeout=5, autocommit=True
@@ -175,7 +177,7 @@ def connection(platform: Platform, name: str) -> Iterator[Finding]:
         reason = str(error).splitlines()[0].rpartition("FATAL:")[2].strip()
         yield wrong(f"connection {name}: {reason}", "make up" if as_made else anew)
         return
-    if (user, database) == (name, "store"):
+    if (user, database) == (role, expected):
         yield ok(f"connection {name} opens {database} as {user}")
     else:
         yield wrong(f"connection {name} opens {database} as {user}", anew)

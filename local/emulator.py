@@ -19,7 +19,13 @@ from local import aws, ports
 from local.layout import REPO, Layout, tool
 from local.state import State
 
-CONNECTIONS = ("store_owner", "store_writer", "store_reader")
+# Each of Airflow's connections: whose session in which database it opens, and the part whose port it names.
+CONNECTIONS = {
+    "store_owner": ("store_owner", "store", "postgres"),
+    "store_writer": ("store_writer", "store", "postgres"),
+    "store_reader": ("store_reader", "store", "postgres"),
+    "redshift_warehouse": ("warehouse_owner", "warehouse", "redshift"),
+}
 
 
 def endpoint(state: State) -> str:

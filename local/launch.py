@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from local import airflow, aws, emulator
+from local import airflow, aws, emulator, warehouse
 from local.layout import Layout
 from local.state import load
 
@@ -20,6 +20,8 @@ def main(state_directory: str, part: str) -> None:
     state = load(layout)
     if part == "emulator":
         command, variables = emulator.command(), emulator.environment(layout, state)
+    elif part == "redshift":
+        command, variables = warehouse.command(state), aws.variables(emulator.endpoint(state))
     else:
         command, variables = airflow.command(part), airflow.environment(layout, state)
     inherited = aws.cleaned(os.environ) | {"PYTHONUNBUFFERED": "1"}

@@ -12,11 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from local import airflow, aws, emulator, envfile, interruption, ports, postgres, space
+from local import airflow, aws, emulator, envfile, interruption, ports, postgres, space, warehouse
 from local import state as states
 from local.errors import LocalError
 from local.layout import Layout, tool
@@ -29,12 +29,13 @@ API_SERVER, SCHEDULER = "airflow-api-server", "airflow-scheduler"
 PORTS = {
     "postgres": "postgres",
     "emulator": "emulator",
+    "redshift": "redshift",
     API_SERVER: "airflow",
 }  # part → port's name
 # A part that does not answer for so long, or is not healthy though its database is there, hangs.
 HANG_SECONDS = 40.0
-# By then a running emulator listens, if it ever will.
-EMULATOR_SECONDS = 10.0
+# By then a part that runs listens, if it ever will.
+LISTEN_SECONDS = 10.0
 
 
 class Platform:
@@ -79,6 +80,7 @@ class Platform:
             **aws.variables(self.endpoint),
             **({"AIRFLOW_URL": self.api.url} if self._with_airflow else {}),
             "STORE_URL": self.store_url(),
+            **warehouse.public_environment(self.state),
             "LANDING_BUCKET": self.state.outputs["LandingBucket"],
             **airflow.marketplace(self.state),
         }
@@ -129,13 +131,14 @@ class Platform:
             self._say("Airflow lost its database: ending what is left of it")
             self.supervisor.stop_all(list(airflow.PARTS))
         try:
-            # The pool's end waits for both, which look at INTERRUPTED between their steps.
+            # The pool's end waits for all, which look at INTERRUPTED between their steps.
             with ThreadPoolExecutor() as pool:
                 database = pool.submit(self._start_database)
                 cloud = pool.submit(self._start_emulator)
+                endpoint = pool.submit(self._start_redshift, database)
                 try:
-                    database.result()
-                    cloud.result()
+                    for part in (database, cloud, endpoint):
+                        part.result()
                 except KeyboardInterrupt:
                     self._say("Interrupted: ending what was begun")
                     interruption.INTERRUPTED.set()
@@ -194,7 +197,7 @@ class Platform:
         states.save(self.layout, self.state)
 
     def _programs(self) -> list[Program]:
-        programs = [postgres.program(self.state), self._launched("emulator", 15)]
+        programs = [postgres.program(self.state), self._launched("emulator", 15), self._launched("redshift", 5)]
         if self._with_airflow:
             programs += [self._launched(part, 20) for part in airflow.PARTS]
         return programs
@@ -233,20 +236,10 @@ class Platform:
 
     def _start_emulator(self) -> None:
         digest = emulator.stacks_digest(self.state)
-        if self._is_deaf_emulator() or digest != self.state.stacks_digest:
+        if digest != self.state.stacks_digest:
             self.supervisor.stop("emulator")  # what it knows of resource types may have changed as well
-        started = self._start("emulator")
-        try:
-            self.supervisor.wait("emulator", lambda: emulator.answers(self.state), HANG_SECONDS)
-        except LocalError:
-            if started or self.supervisor.statuses()["emulator"].state in DOWN:
-                raise
-            self._say("emulator hangs: starting it anew")
-            self.supervisor.stop("emulator")
-            self._start_again()
-        pid = self.supervisor.statuses()["emulator"].pid
-        if not ports.listens(pid, self.state.ports["emulator"]):
-            raise LocalError(f"Port {self.state.ports['emulator']} belongs to a process that is not the emulator.")
+        started = self._start_server("emulator")
+        self._wait_for_answer("emulator", lambda: emulator.answers(self.state), started=started)
         absent = emulator.missing(self.state)
         if absent or digest != self.state.stacks_digest:
             self._deploy_stacks(absent)
@@ -254,11 +247,39 @@ class Platform:
             states.save(self.layout, self.state)
         self._say(f"AWS emulator on port {self.state.ports['emulator']}")
 
-    def _is_deaf_emulator(self) -> bool:
-        """Tell whether the emulator runs for a while and does not listen where it ought to."""
-        status = self.supervisor.statuses()["emulator"]
-        late = time.time() > status.since + EMULATOR_SECONDS
-        return status.state == "RUNNING" and late and not ports.listens(status.pid, self.state.ports["emulator"])
+    def _start_redshift(self, database: Future[None]) -> None:
+        """Start the endpoint while the database starts, without which it has no answer."""
+        started = self._start_server("redshift")
+        database.result()
+        self._wait_for_answer("redshift", lambda: warehouse.answers(self.state), started=started)
+        self._say(f"Redshift on port {self.state.ports['redshift']}")
+
+    def _start_server(self, part: str) -> bool:
+        """Start a part unless it runs and listens; return whether it had to be started."""
+        if self._is_deaf(part):
+            self.supervisor.stop(part)
+        return self._start(part)
+
+    def _is_deaf(self, part: str) -> bool:
+        """Tell whether a part runs for a while and does not listen where it ought to."""
+        status = self.supervisor.statuses()[part]
+        late = time.time() > status.since + LISTEN_SECONDS
+        return status.state == "RUNNING" and late and not ports.listens(status.pid, self.state.ports[PORTS[part]])
+
+    def _wait_for_answer(self, part: str, answers: Callable[[], bool], *, started: bool) -> None:
+        """Wait until a part answers at a port of its own. One that was not `started` and hangs is started once."""
+        try:
+            self.supervisor.wait(part, answers, HANG_SECONDS)
+        except LocalError:
+            if started or self.supervisor.statuses()[part].state in DOWN:
+                raise
+            self._say(f"{part} hangs: starting it anew")
+            self.supervisor.stop(part)
+            self.supervisor.start(part)
+            self.supervisor.wait(part, answers, 30)
+        port = self.state.ports[PORTS[part]]
+        if not ports.listens(self.supervisor.statuses()[part].pid, port):
+            raise LocalError(f"Port {port} belongs to a process that is not the {part} of this platform.")
 
     def _deploy_stacks(self, absent: list[str]) -> None:
         """Deploy, from scratch when something is `absent`, and have the emulator write its state to disk."""
@@ -292,6 +313,9 @@ class Platform:
             "StoreOwnerPassword": self.state.passwords["store_owner"],
             "StoreWriterPassword": self.state.passwords["store_writer"],
             "StoreReaderPassword": self.state.passwords["store_reader"],
+            "WarehouseHost": ports.HOST,
+            "WarehousePort": str(self.state.ports["redshift"]),
+            "WarehousePassword": self.state.passwords["warehouse_owner"],
         }
         with aws.environment(aws.variables(self.endpoint)):
             try:
@@ -363,7 +387,7 @@ class Platform:
                     raise PartDownError(
                         self.layout, part, "is down" if is_down else f"is not healthy after {late:.0f} s"
                     )
-            for part in ("postgres", "emulator"):
+            for part in ("postgres", "emulator", "redshift"):
                 if statuses[part].state in DOWN:
                     raise PartDownError(self.layout, part, "is down")
             time.sleep(0.3)
@@ -447,6 +471,12 @@ class Platform:
                 health["emulator"] = "does not answer"
             elif absent := emulator.missing(self.state):
                 health["emulator"] = f"lacks {', '.join(absent)}"
+        # One that an older version of the clone started has no endpoint yet.
+        if health.get("redshift") == "healthy":
+            if health["postgres"] != "healthy":
+                health["redshift"] = "lacks its database"
+            elif not warehouse.answers(self.state):
+                health["redshift"] = "does not answer"
         if self._with_airflow:
             reported = self._airflow_health()
             for part, name in airflow.HEALTH.items():

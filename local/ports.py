@@ -12,7 +12,7 @@ import psutil
 from local.errors import LocalError
 
 HOST = "127.0.0.1"
-PREFERRED = {"postgres": 15432, "emulator": 14566, "airflow": 8080}
+PREFERRED = {"postgres": 15432, "emulator": 14566, "redshift": 15439, "airflow": 8080}
 SEARCHED = 200
 TURN = 15431  # whoever has bound this port is the one that chooses ports
 TURN_SECONDS = 90

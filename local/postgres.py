@@ -17,12 +17,22 @@ from local import interruption, pgbin
 from local.errors import LocalError
 from local.layout import REPO, Layout, can_pass
 from local.ports import HOST
+from local.redshift import catalog
 from local.state import State
 from local.supervisor import Program
 
 SERVER_USER = "postgres"  # PostgreSQL refuses to run as root
 SUPERUSER = "postgres"
-DATABASES = {"store": "store_owner", "warehouse": "postgres", "airflow": "airflow"}
+DATABASES = {"store": "store_owner", "warehouse": "warehouse_owner", "airflow": "airflow"}
+# Redshift's driver knows md5 and no SCRAM.
+MD5_ROLES = {"warehouse_owner"}
+# Who has a SCRAM password is asked for it by the line with md5 as well. Only an image's entrypoint has a local socket.
+ACCESS_RULES = """\
+# type  database   user  address  method
+local   all        all            scram-sha-256
+host    warehouse  all   all      md5
+host    all        all   all      scram-sha-256
+"""
 STORE_BOOTSTRAP = REPO / "include" / "sql" / "store" / "bootstrap.sql"
 
 
@@ -109,10 +119,8 @@ def create(layout: Layout, state: State) -> None:
                 "--locale",
                 "C.UTF-8" if os.uname().sysname == "Linux" else "en_US.UTF-8",
                 "--no-sync",
-                "--auth-host",
+                "--auth",
                 "scram-sha-256",
-                "--auth-local",
-                "reject",
                 "--pwfile",
                 password_file.name,
             ],
@@ -147,7 +155,7 @@ def remove_stale_lock(state: State) -> None:
 
 
 def configure(state: State, *, durable: bool) -> None:
-    """Write postgresql.conf. Without `durable` a crash of the machine may lose data: for tests only."""
+    """Write postgresql.conf and pg_hba.conf. Without `durable` a crash of the machine may lose data: for tests only."""
     switch = "on" if durable else "off"
     settings = {
         "listen_addresses": HOST,
@@ -165,6 +173,7 @@ def configure(state: State, *, durable: bool) -> None:
     }
     path = data_directory(state) / "postgresql.conf"
     path.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))
+    (data_directory(state) / "pg_hba.conf").write_text(ACCESS_RULES)
 
 
 def connect(state: State, database: str = "postgres", role: str = SUPERUSER) -> psycopg.Connection:
@@ -210,14 +219,22 @@ def create_roles_and_databases(state: State) -> None:
             if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
                 connection.execute(sql.SQL("create role {} login").format(name))
             # The verifier, not the password: statements may end up in the server's log.
+            method = b"md5" if role in MD5_ROLES else b"scram-sha-256"
             verifier = connection.pgconn.encrypt_password(
-                state.passwords[role].encode(), role.encode(), b"scram-sha-256"
+                state.passwords[role].encode(), role.encode(), method
             ).decode()
             connection.execute(sql.SQL("alter role {} password {}").format(name, sql.Literal(verifier)))
+        owners: dict[str, str] = dict(
+            connection.execute("select datname, pg_get_userbyid(datdba) from pg_database").fetchall()
+        )
         for database, owner in DATABASES.items():
-            if not connection.execute("select 1 from pg_database where datname = %s", [database]).fetchone():
+            if database not in owners:
                 create_database(connection, database, owner)
+            elif owners[database] != owner:
+                alter = sql.SQL("alter database {} owner to {}")
+                connection.execute(alter.format(sql.Identifier(database), sql.Identifier(owner)))
     prepare_store(state, "store")
+    prepare_warehouse(state, "warehouse")
 
 
 def create_database(connection: psycopg.Connection, database: str, owner: str, template: str = "template0") -> None:
@@ -237,6 +254,12 @@ def prepare_store(state: State, database: str) -> None:
     """Run bootstrap.sql in `database`: what only a superuser may do, before the migrations."""
     with connect(state, database) as connection:
         connection.execute(STORE_BOOTSTRAP.read_text())
+
+
+def prepare_warehouse(state: State, database: str) -> None:
+    """Give `database` what Redshift has and PostgreSQL does not: functions and views of the system catalog."""
+    with connect(state, database) as connection:
+        catalog.install(connection)
 
 
 def at_head(state: State) -> bool:

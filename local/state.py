@@ -11,7 +11,9 @@ from local import envfile
 from local.errors import LocalError
 from local.layout import Layout
 
-ROLES = ("postgres", "store_owner", "store_writer", "store_reader", "airflow")
+# The roles of the first platforms, which every state has, and one that came later.
+FIRST_ROLES = ("postgres", "store_owner", "store_writer", "store_reader", "airflow")
+ROLES = (*FIRST_ROLES, "warehouse_owner")
 
 
 def _password() -> str:
@@ -42,8 +44,10 @@ def load(layout: Layout) -> State:
         content = json.loads(path.read_text())
         state = State(**{"passwords": {}, **content})
         # Not made anew in silence: the database knows those that were here.
-        if absent := [role for role in ROLES if not isinstance(state.passwords.get(role), str)]:
+        if absent := [role for role in FIRST_ROLES if not isinstance(state.passwords.get(role), str)]:
             raise ValueError(f"it has no password of {', '.join(absent)}")
+        for role in ROLES:
+            state.passwords.setdefault(role, _password())
         if not all(isinstance(port, int) for port in state.ports.values()):
             raise ValueError("a port is no number")
     except (ValueError, TypeError, AttributeError) as error:

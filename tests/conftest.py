@@ -26,7 +26,7 @@ from marketplace.contracts import model
 
 TEMPLATE = "store_template"
 # Away from the ports of a platform that the same person may have running.
-PORTS = {"postgres": 25432, "emulator": 24566, "airflow": 28080}
+PORTS = {"postgres": 25432, "emulator": 24566, "redshift": 25439, "airflow": 28080}
 
 _airflow_home = pytest.StashKey[str]()
 

@@ -28,7 +28,7 @@ from local.platform import Platform
 from local.supervisor import PartDownError, leftovers, wait_until
 
 # Below the ports that the kernel gives to outgoing connections: no other process has them by chance.
-PORTS = {"postgres": 21432, "emulator": 21566, "airflow": 21080}
+PORTS = {"postgres": 21432, "emulator": 21566, "redshift": 21439, "airflow": 21080}
 ROWS, WRONG = 400, 4
 LINES = 10  # all of them name a game that nobody knows
 # What a busy machine may need; nothing here waits this long when it is well.
@@ -182,7 +182,7 @@ class Bench:
 
     def wait_until_well(self) -> None:
         """Wait until every part says that it is healthy: a busy machine may keep one from answering in time."""
-        well = dict.fromkeys([*PARTS, "emulator", "postgres"], "healthy")
+        well = dict.fromkeys([*PARTS, "emulator", "postgres", "redshift"], "healthy")
         wait_until(lambda: self.platform.health() == well, 60, lambda: str(self.platform.health()))
 
     def assert_nothing_is_lost(

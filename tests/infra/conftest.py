@@ -22,6 +22,9 @@ PARAMETERS = {
     "StoreOwnerPassword": "owner-password-0001",
     "StoreWriterPassword": "writer-password-0001",
     "StoreReaderPassword": "reader-password-0001",
+    "WarehouseHost": "127.0.0.1",
+    "WarehousePort": "15439",
+    "WarehousePassword": "warehouse-password-1",
 }
 
 

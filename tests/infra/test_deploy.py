@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
+import redshift_connector
+from airflow.providers.amazon.aws.hooks.redshift_sql import RedshiftSQLHook
+from airflow.sdk import Connection
 
 from infra import deploy as tool
 from infra.deploy import main
@@ -147,6 +151,33 @@ def test_without_a_password_a_connection_uses_iam(emulator, parameters):
         "extra": {"iam": True, "sslmode": "require"},
     }
     assert "extra" not in secret(emulator, "store_owner")
+
+
+def to_redshift(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what Airflow's hook gives to Redshift's driver for a connection, which must take each of its names."""
+    hook = RedshiftSQLHook()
+    hook.conn = Connection.from_json(json.dumps(said))
+    hook.get_iam_token = lambda _connection: ("IAMR:airflow", "temporary", 5439)  # AWS gives it
+    arguments = {**hook._get_conn_params(), **hook.conn.extra_dejson}
+    return dict(inspect.signature(redshift_connector.connect).bind(**arguments).arguments)
+
+
+def test_the_connection_to_the_warehouse_is_what_redshifts_driver_takes(emulator, parameters):
+    deploy("local", parameters)
+    address = {"host": "127.0.0.1", "port": 15439, "database": "warehouse"}
+    login = {"user": "warehouse_owner", "password": "warehouse-password-1"}
+    assert to_redshift(secret(emulator, "redshift_warehouse")) == {**address, **login, "ssl": False}
+
+    deploy("local", parameters | {"WarehousePassword": "", "WarehouseWorkgroup": "marketplace-dev"})
+    assert to_redshift(secret(emulator, "redshift_warehouse")) == {
+        **address,
+        "port": 5439,
+        "user": "IAMR:airflow",
+        "password": "temporary",
+        "iam": True,
+        "is_serverless": True,
+        "serverless_work_group": "marketplace-dev",
+    }
 
 
 def test_a_second_deployment_executes_nothing_and_gives_the_same_outputs(emulator, parameters):

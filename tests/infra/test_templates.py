@@ -37,7 +37,7 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
 
     # A resource more or less changes the counts knowingly.
     assert Counter(template for template, _ in taggable) == {
-        "connections": 3,  # secrets
+        "connections": 4,  # secrets
         "ingest": 4,  # 2 queues, 2 alarms
         "keys": 2,
         # 1 VPC, 6 subnets, 1 internet gateway, 3 NAT gateways and their addresses, 4 route tables, 2 endpoints,
@@ -129,10 +129,10 @@ def test_named_resources_carry_project_and_environment():
         and "Ref" not in value
     ]
 
-    # 2 queues, 2 alarms, 3 secrets, 2 aliases, 1 log group; the bucket's name comes from the ingest stack. Security
+    # 2 queues, 2 alarms, 4 secrets, 2 aliases, 1 log group; the bucket's name comes from the ingest stack. Security
     # groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own could
     # not be replaced.
-    assert len(named) == 10
+    assert len(named) == 11
     assert [name for name in named if not re.match(r'{"Fn::Sub": "(alias)?/?\$\{Project}-\$\{Environment}', name)] == []
 
 
@@ -140,9 +140,14 @@ def test_passwords_are_never_echoed():
     parameters = templates.load(templates.DIRECTORY / "connections.yaml")["Parameters"]
     passwords = {name: parameter for name, parameter in parameters.items() if "Password" in name}
 
-    assert sorted(passwords) == ["StoreOwnerPassword", "StoreReaderPassword", "StoreWriterPassword"]
-    assert [parameter["NoEcho"] for parameter in passwords.values()] == [True] * 3
-    assert [parameter["Default"] for parameter in passwords.values()] == [""] * 3
+    assert sorted(passwords) == [
+        "StoreOwnerPassword",
+        "StoreReaderPassword",
+        "StoreWriterPassword",
+        "WarehousePassword",
+    ]
+    assert [parameter["NoEcho"] for parameter in passwords.values()] == [True] * 4
+    assert [parameter["Default"] for parameter in passwords.values()] == [""] * 4
 
 
 def test_buckets_are_private_encrypted_and_versioned():
@@ -516,4 +521,5 @@ def test_stateful_resources_say_what_becomes_of_them():
         "StoreOwnerConnection": ("Delete", "Delete"),
         "StoreWriterConnection": ("Delete", "Delete"),
         "StoreReaderConnection": ("Delete", "Delete"),
+        "WarehouseConnection": ("Delete", "Delete"),
     }

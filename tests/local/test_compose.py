@@ -6,6 +6,7 @@ commands, variables, mounts, order and health checks that it names (see natively
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +22,10 @@ from typing import Any
 
 import psycopg
 import pytest
+import redshift_connector
 from psycopg.rows import dict_row
 
-from local import airflow, emulator, envfile, ports, postgres
+from local import airflow, aws, emulator, envfile, ports, postgres, warehouse
 from local import state as states
 from local.compose import Containers, secret_files
 from local.layout import REPO, Layout, tool
@@ -30,7 +33,12 @@ from local.platform import LEFT_PAUSED, PORTS
 from local.supervisor import wait_until
 from tests.local import natively
 
-PORT_VARIABLES = {"POSTGRES_PORT": "15432", "EMULATOR_PORT": "14566", "AIRFLOW_PORT": "8080"}
+PORT_VARIABLES = {
+    "POSTGRES_PORT": "15432",
+    "EMULATOR_PORT": "14566",
+    "REDSHIFT_PORT": "15439",
+    "AIRFLOW_PORT": "8080",
+}
 ONCE = {"passwords", "setup", "airflow-migrate", "start"}
 IMAGE = re.compile(r"[a-z/-]+:(?P<tag>[\w.-]*\d[\w.-]*)")
 DOCKERFILE = (REPO / "Dockerfile").read_text()
@@ -106,8 +114,8 @@ def test_each_image_is_built_by_one_service_which_the_others_wait_for():
 def test_ports_are_published_on_the_loopback_interface_only():
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {"network": [f"127.0.0.1:{port}:{port}" for port in PORT_VARIABLES.values()]}
-    moved = natively.load(dict(zip(PORT_VARIABLES, "345", strict=True)))["network"]["ports"]
-    assert moved == ["127.0.0.1:3:3", "127.0.0.1:4:4", "127.0.0.1:5:5"]
+    moved = natively.load(dict(zip(PORT_VARIABLES, "3456", strict=True)))["network"]["ports"]
+    assert moved == [f"127.0.0.1:{port}:{port}" for port in "3456"]
 
 
 def test_all_services_share_one_network():
@@ -175,7 +183,7 @@ def test_no_secret_stands_in_the_file():
 def _containers(home: Path) -> Containers:
     """The platform as it is in the containers, with the outputs that the stacks have there."""
     containers = Containers(Layout(home / ".local"))
-    containers.state.ports = {"postgres": 15432, "emulator": 14566, "airflow": 8080}
+    containers.state.ports = dict(ports.PREFERRED)
     return containers
 
 
@@ -223,6 +231,35 @@ def test_the_emulator_is_that_of_make_up_and_has_its_settings(image: Containers)
     assert SERVICES["emulator"]["command"] == [word.replace(f"{REPO}/", "") for word in emulator.command()]
 
 
+def test_redshift_is_that_of_make_up_and_has_its_settings(image: Containers):
+    expected = aws.variables(emulator.endpoint(image.state)) | {
+        "BIND_HOST": "0.0.0.0",  # noqa: S104 - in the shared network; see the ports
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+        "PYTHONUNBUFFERED": "1",
+    }
+    assert SERVICES["redshift"]["environment"] == expected
+    assert SERVICES["redshift"]["command"] == ["python", *warehouse.command(image.state)[1:]]
+
+
+def test_the_image_has_what_redshift_imports():
+    """What it has by requirements.txt need not be named: the services run with more than that here."""
+    named = re.search(r"grep -E '\^\((.+)\)==' requirements-dev\.txt", DOCKERFILE)
+    assert named
+    locked = re.findall(r"^(\S+?)==", (REPO / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert named[1].split("|") == [name for name in locked if name in {"pyarrow", "sqlglot", "supervisor"}]
+    statements = [
+        statement
+        for path in (REPO / "local" / "redshift").glob("*.py")
+        for statement in ast.parse(path.read_text()).body
+    ]
+    imported = {alias.name for found in statements if isinstance(found, ast.Import) for alias in found.names}
+    imported |= {found.module for found in statements if isinstance(found, ast.ImportFrom) and found.module}
+    by_mwaa = {"boto3", "botocore", "psycopg", "local"}
+    foreign = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) - by_mwaa
+    assert foreign == {"pyarrow", "sqlglot"}
+
+
 def test_postgres_has_the_settings_of_make_up(tmp_path: Path):
     state = states.State(ports={"postgres": 15432}, postgres_home=str(tmp_path))
     postgres.data_directory(state).mkdir()
@@ -236,7 +273,11 @@ def test_postgres_has_the_settings_of_make_up(tmp_path: Path):
         assert written.pop(name) == default
     server, *options = SERVICES["postgres"]["command"]
     assert server == "postgres"
-    assert dict(option.removeprefix("-c").split("=") for option in options) == written
+    assert dict(option.removeprefix("-c").split("=") for option in options) == {
+        **written,
+        "hba_file": "/opt/marketplace/.local/pg_hba.conf",
+    }
+    assert (tmp_path / "data" / "pg_hba.conf").read_text() == postgres.ACCESS_RULES
 
 
 def test_the_ports_are_those_that_make_up_prefers():
@@ -260,7 +301,7 @@ def composed() -> Iterator[natively.Composed]:
     try:
         order = services.up()
         assert order[:4] == ["network", "passwords", "postgres", "setup"]
-        assert {*order[4:6]} == {"emulator", "airflow-migrate"}
+        assert {*order[4:7]} == {"emulator", "redshift", "airflow-migrate"}
         assert order[-1] == "start"
         yield services
     finally:
@@ -316,6 +357,16 @@ def test_the_secrets_are_in_private_files_only(composed: natively.Composed):
     for service in composed.services.values():
         told = f"{service.environment()} {service.spec['command']} {service.log.read_text()}"
         assert [secret for secret in secrets if secret in told] == [], service.name
+
+
+def test_redshifts_driver_logs_in(composed: natively.Composed):
+    values = envfile.read(composed.state / "env")
+    names = {name: values[f"REDSHIFT_{name.upper()}"] for name in ("host", "database", "user", "password")}
+    with redshift_connector.connect(**names, port=int(values["REDSHIFT_PORT"]), ssl=False) as session:
+        cursor = session.cursor()
+        cursor.execute("select current_user, current_database()")
+        assert cursor.fetchall() == (["warehouse_owner", "warehouse"],)
+    assert (composed.state / "pg_hba.conf").read_text() == postgres.ACCESS_RULES
 
 
 def _refusal(composed: natively.Composed) -> str:

@@ -624,10 +624,12 @@ def test_a_platform_that_is_well(platform: Platform):
     assert look(platform) == [
         ok(f"port {used['postgres']}: postgres of this platform"),
         ok(f"port {used['emulator']}: emulator of this platform"),
+        ok(f"port {used['redshift']}: redshift of this platform"),
         *[finding for finding in look(platform) if "airflow-api-server" in finding.text],
         ok("no process was left by a killed part"),
         ok("emulator is healthy"),
         ok("postgres is healthy"),
+        ok("redshift is healthy"),
         ok("the store has all migrations: it is at 0006"),
         ok("the stacks are those of the present templates"),
         ok("the dead-letter queue is empty"),
@@ -635,6 +637,7 @@ def test_a_platform_that_is_well(platform: Platform):
         ok("connection store_owner opens store as store_owner"),
         ok("connection store_writer opens store as store_writer"),
         ok("connection store_reader opens store as store_reader"),
+        ok("connection redshift_warehouse opens warehouse as warehouse_owner"),
     ]
 
 
@@ -644,7 +647,7 @@ def test_a_platform_that_is_down(layout: Layout):
         ok("no process was left by a killed part"),
         ok("the platform is down: `make up` starts it"),
     ]
-    assert [finding.level for finding in look(down)] == ["ok"] * 5
+    assert [finding.level for finding in look(down)] == ["ok"] * 6
 
 
 def test_a_port_that_another_process_has(layout: Layout):
@@ -714,11 +717,29 @@ def test_an_emulator_that_does_not_answer(platform: Platform):
         stopped.resume()
 
 
+def test_a_redshift_that_does_not_answer(platform: Platform):
+    stopped = psutil.Process(platform.statuses()["redshift"].pid)
+    stopped.suspend()
+    try:
+        assert not_ok(platform) == [wrong("redshift: does not answer", "make up; its log: make logs PART=redshift")]
+    finally:
+        stopped.resume()
+
+
+def test_a_killed_redshift(platform: Platform):
+    os.kill(platform.statuses()["redshift"].pid, signal.SIGKILL)
+    wait_until(lambda: platform.statuses()["redshift"].crashed, 10, lambda: "redshift is still thought to run")
+    assert not_ok(platform) == [wrong("redshift: exited", "make up; its log: make logs PART=redshift")]
+
+
 def test_a_database_that_does_not_answer(platform: Platform):
     stopped = psutil.Process(platform.statuses()["postgres"].pid)
     stopped.suspend()
     try:
-        assert not_ok(platform) == [wrong("postgres: does not answer", "make up; its log: make logs PART=postgres")]
+        assert not_ok(platform) == [
+            wrong("postgres: does not answer", "make up; its log: make logs PART=postgres"),
+            wrong("redshift: lacks its database", "make up; its log: make logs PART=redshift"),
+        ]
     finally:
         stopped.resume()
 

@@ -24,14 +24,18 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import redshift_connector
+from airflow.providers.amazon.aws.hooks.redshift_sql import RedshiftSQLHook
+from airflow.sdk import Connection
 
-from local import airflow, cli, demo, emulator, interruption, ports, postgres, state
+from local import airflow, cli, demo, emulator, envfile, interruption, ports, postgres, state
 from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.platform import Platform
 from local.supervisor import MARKER, PartDownError, leftovers, wait_until
 
-PORTS = {"postgres": 35432, "emulator": 34566, "airflow": 38080}
+PORTS = {"postgres": 35432, "emulator": 34566, "redshift": 35439, "airflow": 38080}
+WELL = dict.fromkeys(["emulator", "postgres", "redshift"], "healthy")
 
 
 def new_platform(directory: Path) -> tuple[Platform, list[str]]:
@@ -84,12 +88,15 @@ def kill(platform: Platform, part: str) -> int:
     return pid
 
 
-def test_a_port_that_is_lost_between_choice_and_start_gives_way(directory: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("part", ["emulator", "redshift"])
+def test_a_port_that_is_lost_between_choice_and_start_gives_way(
+    part: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
     platform, said = new_platform(directory)
     choose = ports.choose
 
     def offer(wanted: int, taken: set[int]) -> int:
-        first = next(offers, None) if wanted == PORTS["emulator"] else None
+        first = next(offers, None) if wanted == PORTS[part] else None
         return first or choose(wanted, taken)
 
     with socket.create_server((ports.HOST, 0)) as foreign:
@@ -98,9 +105,9 @@ def test_a_port_that_is_lost_between_choice_and_start_gives_way(directory: Path,
         monkeypatch.setattr(ports, "choose", offer)
         try:
             platform.up()
-            assert "Another process took the port of emulator while it started: once more, with another" in said
-            assert platform.state.ports["emulator"] != stolen
-            assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+            assert f"Another process took the port of {part} while it started: once more, with another" in said
+            assert platform.state.ports[part] != stolen
+            assert platform.health() == WELL
         finally:
             platform.down()
 
@@ -110,7 +117,7 @@ def test_down_leaves_no_process_and_no_port(directory: Path):
     try:
         platform.up()
         pids = [status.pid for status in platform.statuses().values()]
-        assert len(pids) == 2
+        assert len(pids) == 3
         assert set(pids) <= {process.pid for process in leftovers(platform.layout)}
     finally:
         platform.down()
@@ -125,7 +132,7 @@ def test_a_second_up_changes_nothing(running: tuple[Platform, list[str]]):
     before = {name: status.pid for name, status in platform.statuses().items()}
     platform.up()
     assert {name: status.pid for name, status in platform.statuses().items()} == before
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_a_killed_emulator_is_named_and_comes_back_with_its_objects(running: tuple[Platform, list[str]]):
@@ -167,7 +174,127 @@ def test_an_emulator_that_hangs_is_started_anew(running: tuple[Platform, list[st
 
     assert "emulator hangs: starting it anew" in said
     assert platform.statuses()["emulator"].pid != former
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
+
+
+def redshift(platform: Platform) -> redshift_connector.Connection:
+    """Return a session of the owner of the warehouse, by Redshift's own driver and the variables of .local/env."""
+    values = envfile.read(platform.layout.env_file)
+    host, port, database, user, password = (
+        values[f"REDSHIFT_{name}"] for name in ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
+    )
+    return redshift_connector.connect(
+        host=host, port=int(port), database=database, user=user, password=password, ssl=False
+    )
+
+
+def test_redshifts_driver_logs_in_as_the_owner_of_the_warehouse(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    with redshift(platform) as session, session.cursor() as cursor:
+        cursor.execute("select current_user, current_database()")
+        assert cursor.fetchall() == (["warehouse_owner", "warehouse"],)
+        cursor.execute("create table public.mine (id int)")
+    with postgres.connect(platform.state) as connection:
+        kept = connection.execute(
+            "select rolname, left(rolpassword, 3) from pg_authid where rolpassword is not null order by 1"
+        ).fetchall()
+        rules = connection.execute(
+            "select type, database, auth_method from pg_hba_file_rules order by line_number"
+        ).fetchall()
+    # md5 for nobody else, and nowhere else.
+    assert kept == [(role, "md5" if role == "warehouse_owner" else "SCR") for role in sorted(platform.state.passwords)]
+    assert rules == [
+        ("local", ["all"], "scram-sha-256"),
+        ("host", ["warehouse"], "md5"),
+        ("host", ["all"], "scram-sha-256"),
+    ]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        postgres.connect(platform.state, "store", "warehouse_owner")
+
+
+def test_airflows_connection_opens_the_warehouse(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    name = f"{platform.state.outputs['ConnectionsPrefix']}/redshift_warehouse"
+    secret = emulator.client("secretsmanager", platform.endpoint).get_secret_value(SecretId=name)["SecretString"]
+    hook = RedshiftSQLHook(redshift_conn_id="redshift_warehouse")
+    hook.conn = Connection.from_json(secret, conn_id="redshift_warehouse")
+    assert hook.get_first("select current_user, current_database()") == ["warehouse_owner", "warehouse"]
+
+
+def test_a_killed_redshift_is_named_and_comes_back(running: tuple[Platform, list[str]]):
+    platform, said = running
+    former = {name: status.pid for name, status in platform.statuses().items()}
+    kill(platform, "redshift")
+    assert platform.health() == {**WELL, "redshift": "exited"}
+    with pytest.raises(PartDownError, match="redshift is down"):
+        platform.require_running()
+    platform.up()
+    assert any(line.startswith("redshift was down.") for line in said)
+    assert platform.health() == WELL
+    now = {name: status.pid for name, status in platform.statuses().items()}
+    assert now == {**former, "redshift": now["redshift"]}
+
+
+def test_a_redshift_that_hangs_is_started_anew(running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch):
+    platform, said = running
+    former = platform.statuses()["redshift"].pid
+    monkeypatch.setattr("local.platform.HANG_SECONDS", 3.0)
+    os.kill(former, signal.SIGSTOP)
+    assert platform.health() == {**WELL, "redshift": "does not answer"}
+
+    platform.up()
+
+    assert "redshift hangs: starting it anew" in said
+    assert platform.statuses()["redshift"].pid != former
+    assert platform.health() == WELL
+
+
+def test_redshift_outlives_its_database(running: tuple[Platform, list[str]]):
+    platform, _said = running
+    former = platform.statuses()["redshift"].pid
+    with redshift(platform):
+        kill(platform, "postgres")
+        assert platform.health() == {**WELL, "postgres": "exited", "redshift": "lacks its database"}
+        platform.up()
+    assert platform.statuses()["redshift"].pid == former
+    assert platform.health() == WELL
+
+
+def test_status_says_where_redshift_is(running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch):
+    platform, _said = running
+    printed: list[str] = []
+    monkeypatch.setattr(cli.console, "print", lambda line, **_options: printed.append(line))
+    assert cli.status(platform) == 0
+    (line,) = [line for line in printed if line.startswith("redshift ")]
+    assert re.search(rf"\[green\]healthy *\[/green\] .* 127\.0\.0\.1:{platform.state.ports['redshift']}$", line)
+
+
+def test_a_platform_of_a_version_without_redshift_gets_one(running: tuple[Platform, list[str]]):
+    """Its state has no password and no port, its supervisor no such part, and the warehouse is the superuser's."""
+    platform, _said = running
+    before = platform.state
+    platform.down()
+    file = platform.layout.state / "state.json"
+    content = json.loads(file.read_text())
+    del content["passwords"]["warehouse_owner"], content["ports"]["redshift"]
+    file.write_text(json.dumps(content))
+    older, _ = new_platform(platform.layout.state.parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(older, "_programs", lambda: platform._programs()[:2])
+        older._start_supervisor()
+        older._start_database()
+        with postgres.connect(older.state) as connection:
+            connection.execute("alter database warehouse owner to postgres")
+        assert older.health() == {"emulator": "stopped", "postgres": "healthy"}
+    assert cli.status(older) == 1
+
+    older.up()
+
+    assert older.health() == WELL
+    assert older.state.passwords["warehouse_owner"] != before.passwords["warehouse_owner"]
+    with redshift(older) as session, session.cursor() as cursor:
+        cursor.execute("select pg_get_userbyid(datdba) from pg_database where datname = 'warehouse'")
+        assert cursor.fetchall() == (["warehouse_owner"],)
 
 
 def test_what_the_emulator_lost_is_deployed_again_around_the_objects(running: tuple[Platform, list[str]]):
@@ -231,7 +358,7 @@ def test_what_a_killed_supervisor_left_behind_is_ended_by_the_next_up(running: t
     assert [pid for pid in orphans if psutil.pid_exists(pid)] == orphans
     platform.up()
     assert [pid for pid in orphans if psutil.pid_exists(pid)] == []
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_the_children_of_a_killed_part_are_ended_by_the_next_up(running: tuple[Platform, list[str]]):
@@ -310,21 +437,21 @@ def test_a_part_that_still_stops_is_started_after_it(running: tuple[Platform, li
     platform, _said = running
     platform.supervisor._call("stopProcess", "emulator", False)
     platform.up()
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_an_emulator_on_another_port_is_restarted(running: tuple[Platform, list[str]]):
     platform, _said = running
     former = platform.statuses()["emulator"].pid
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("local.platform.EMULATOR_SECONDS", 0.0)
+        patch.setattr("local.platform.LISTEN_SECONDS", 0.0)
         with socket.create_server((ports.HOST, 0)) as probe:
             free = probe.getsockname()[1]
         platform.state.ports["emulator"] = free
         state.save(platform.layout, platform.state)
         platform.up()
     assert platform.statuses()["emulator"].pid != former
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_changed_stacks_are_deployed_to_an_emulator_started_anew(running: tuple[Platform, list[str]]):
@@ -340,7 +467,7 @@ def test_changed_stacks_are_deployed_to_an_emulator_started_anew(running: tuple[
 
     assert platform.statuses()["emulator"].pid != before
     assert state.load(platform.layout).stacks_digest == digest
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_stacks_that_cannot_be_deployed_are_a_line_and_no_traceback(running: tuple[Platform, list[str]]):
@@ -354,7 +481,7 @@ def test_stacks_that_cannot_be_deployed_are_a_line_and_no_traceback(running: tup
     finally:
         state.save(platform.layout, replace(good, stacks_digest=""))
     platform.up()
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_a_copied_clone_touches_nothing_of_the_original(running: tuple[Platform, list[str]], directory: Path):
@@ -376,7 +503,7 @@ def test_a_copied_clone_touches_nothing_of_the_original(running: tuple[Platform,
     state.save(copied.layout, replace(copied.state, postgres_home=home))
     new_platform(directory)[0].down()
     assert {name: status.pid for name, status in platform.statuses().items()} == before
-    assert platform.health() == {"postgres": "healthy", "emulator": "healthy"}
+    assert platform.health() == WELL
 
 
 def test_data_that_is_gone_is_not_made_anew_in_silence(directory: Path):
@@ -442,14 +569,16 @@ def test_a_demo_that_loses_a_part_names_it(running: tuple[Platform, list[str]], 
 
 def test_a_taken_port_moves_the_part_and_what_depends_on_it(directory: Path):
     platform, said = new_platform(directory)
-    with socket.create_server((ports.HOST, 0)) as first:
-        wanted = first.getsockname()[1]
-        platform._preferred = {**PORTS, "emulator": wanted}
+    with socket.create_server((ports.HOST, 0)) as first, socket.create_server((ports.HOST, 0)) as second:
+        wanted, wished = first.getsockname()[1], second.getsockname()[1]
+        platform._preferred = {**PORTS, "emulator": wanted, "redshift": wished}
         try:
             platform.up()
             moved = platform.state.ports["emulator"]
             assert moved > wanted
             assert f"Port {wanted} is taken: emulator listens on {moved}" in said
+            assert f"Port {wished} is taken: redshift listens on {platform.state.ports['redshift']}" in said
+            redshift(platform).close()
             platform.down()
             with socket.create_server((ports.HOST, moved)):
                 platform.up()

@@ -1,0 +1,63 @@
+"""The Redshift endpoint (local/redshift) as a part of the platform: how it runs, and whether it answers.
+
+In a container this is its health check as well: python -m local.warehouse. Exit status 0 says that it is well.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import psycopg
+
+from local import ports
+from local import state as states
+from local.layout import Layout, tool
+from local.state import State
+
+DATABASE = "warehouse"
+USER = "warehouse_owner"
+
+
+def command(state: State) -> list[str]:
+    """Return the endpoint's command line."""
+    numbers = (state.ports["redshift"], state.ports["postgres"])
+    return [str(tool("airflow", "python")), "-m", "local.redshift", *map(str, numbers)]
+
+
+def public_environment(state: State) -> dict[str, str]:
+    """Return what a client needs to know, by the names of .local/env."""
+    return {
+        "REDSHIFT_HOST": ports.HOST,
+        "REDSHIFT_PORT": str(state.ports["redshift"]),
+        "REDSHIFT_DATABASE": DATABASE,
+        "REDSHIFT_USER": USER,
+        "REDSHIFT_PASSWORD": state.passwords[USER],
+    }
+
+
+def answers(state: State) -> bool:
+    """Tell whether a session through the endpoint answers. It has none to give while PostgreSQL is down."""
+    try:
+        with psycopg.connect(
+            host=ports.HOST,
+            port=state.ports["redshift"],
+            dbname=DATABASE,
+            user=USER,
+            password=state.passwords[USER],
+            autocommit=True,
+            connect_timeout=5,
+        ) as session:
+            return session.execute("select 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def main() -> int:
+    """Return 0 when the endpoint of this clone's platform answers."""
+    is_well = answers(states.load(Layout()))
+    print("redshift is healthy" if is_well else "redshift does not answer")
+    return 0 if is_well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
