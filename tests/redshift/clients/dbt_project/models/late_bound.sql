@@ -1,0 +1,3 @@
+{{ config(materialized='view', bind=False) }}
+select region
+from {{ ref('sale_by_day') }}
