@@ -84,14 +84,15 @@ lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-comm
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
-docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's tables and plots, and docs/erd.md from the running platform
+docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's and docs/local-redshift.md's tables, and docs/erd.md from the running platform
 	@PYTHONPATH=dags $(PYTHON) -m scripts.data_sources
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_dials
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_plots
+	@PYTHONPATH=dags $(PYTHON) -m scripts.redshift_statements
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 
-lock: bootstrap ## write the locks (requirements-dev.txt, local/requirements-emulator.txt, bench/requirements-*.txt) anew
+lock: bootstrap ## write the locks of requirements (development, emulator, bench, the Redshift tests' clients) anew
 	@scripts/lock.sh
 
 screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)

@@ -130,7 +130,7 @@ def run_here(function: Callable[..., Done], arguments: Mapping[str, Any]) -> Run
     started, cpu = time.perf_counter(), _cpu_seconds()
     done = function(**arguments)
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu
-    return Run(done.rows, seconds, cpu_seconds, done.peak_rss_mb or _peak_mb("self"), done.parts)
+    return Run(done.rows, seconds, cpu_seconds, done.peak_rss_mb or peak_mb("self"), done.parts)
 
 
 def run_program(command: list[str], environment: Mapping[str, str]) -> float:
@@ -139,7 +139,7 @@ def run_program(command: list[str], environment: Mapping[str, str]) -> float:
         peak = 0.0
         with subprocess.Popen(command, env={**os.environ, **environment}, stdout=said, stderr=said) as process:
             while process.poll() is None:
-                peak = max(peak, _peak_mb(str(process.pid)))
+                peak = max(peak, peak_mb(str(process.pid)))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(LOOK_SECONDS)
         if process.returncode != 0:
@@ -155,7 +155,7 @@ def _cpu_seconds() -> float:
     return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
 
 
-def _peak_mb(process: str) -> float:
+def peak_mb(process: str) -> float:
     """Return how much memory a process has held at once; 0 when it has ended."""
     status = Path("/proc", process, "status")
     try:

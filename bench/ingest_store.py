@@ -27,7 +27,7 @@ from marketplace import settings
 from marketplace import store as store_schema
 
 # Away from the ports of a platform that the same person may have running, and of the tests.
-PORTS = {"postgres": 26432, "emulator": 25566, "airflow": 29080}
+PORTS = {"postgres": 26432, "emulator": 25566, "redshift": 26439, "airflow": 29080}
 # The one that is measured in; it is a copy of the store of its size.
 DATABASE = "bench"
 LOOK_SECONDS = 0.1
@@ -43,7 +43,7 @@ def temporary_platform() -> Iterator[tuple[Platform, Path]]:
     running = Platform(Layout(directory / "state"), with_airflow=False, preferred_ports=PORTS)
     try:
         running.up()
-        running.supervisor.stop("emulator")  # nothing here asks it
+        running.supervisor.stop_all(["emulator", "redshift"])  # nothing here asks them
         yield running, directory
     finally:
         running.reset()

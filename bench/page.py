@@ -32,6 +32,7 @@ class Page(NamedTuple):
 PAGES = {
     "ingest": Page(REPO / "docs" / "performance.md", "seconds", ("ingest-20000000-ours_20m",)),
     "mockdata": Page(REPO / "docs" / "mock-data.md", "cpu_seconds"),
+    "redshift": Page(REPO / "docs" / "local-redshift.md", "seconds"),
 }
 _BASES = {"seconds": "second", "cpu_seconds": "second of the processor"}
 

@@ -50,27 +50,29 @@ def _processor() -> str:
 
 
 def interpreter(case: Case) -> str:
-    """Return the Python that runs a case: of an environment of its own when it has requirements, made when needed.
+    """Return the Python that runs a case: of an environment of its own when it has requirements.
 
     Raises CaseError when they cannot be installed.
     """
-    if not case.requirements:
-        return sys.executable
-    lock = Path(__file__).with_name(case.requirements)
-    environment = RESULTS / lock.stem
-    python, installed = environment / "bin" / "python", environment / "installed.txt"
+    return environment(Path(__file__).with_name(case.requirements)) if case.requirements else sys.executable
+
+
+def environment(lock: Path) -> str:
+    """Return the Python of an environment that has what a lock names, made when needed. Raises CaseError."""
+    made = RESULTS / lock.stem
+    python, installed = made / "bin" / "python", made / "installed.txt"
     if installed.exists() and installed.read_text() == lock.read_text():
         return str(python)
-    console.print(f"[dim]Installing what {case.name} needs: {lock.relative_to(REPO)}[/dim]")
+    console.print(f"[dim]Installing {lock.name}[/dim]")
     uv = str(Path(sys.executable).with_name("uv"))
     for command in (
-        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
+        [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(made)],
         [uv, "pip", "sync", "--quiet", "--python", str(python), str(lock)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or ["uv said nothing"])[-1]
-            raise CaseError(f"{case.name}: {lock.name} cannot be installed: {last}")
+            raise CaseError(f"{lock.name} cannot be installed: {last}")
     installed.write_text(lock.read_text())
     return str(python)
 

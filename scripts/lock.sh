@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Write requirements-dev.txt from requirements-dev.in and requirements.txt, and local/requirements-emulator.txt and
-# bench/requirements-*.txt from their .in: `make lock`.
+# Write requirements-dev.txt from requirements-dev.in and requirements.txt, and local/requirements-emulator.txt,
+# bench/requirements-*.txt and tests/redshift/clients/requirements-clients.txt from their .in: `make lock`.
 #
 # One lock for Linux and macOS, Python 3.11 and later. From 3.12 on it obeys MWAA's constraints; packages whose
 # constrained version has no build for 3.11 (no_py311 below) are free there.
@@ -20,7 +20,7 @@ uv="${UV:-$PWD/.venv/airflow/bin/uv}"
 # uv writes the names of its inputs into the lock: run it on copies, so that only plain names get there.
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-cp requirements-dev.in requirements-dev.txt {local,bench}/requirements-*.{in,txt} "$work/"
+cp requirements-dev.in requirements-dev.txt {local,bench,tests/redshift/clients}/requirements-*.{in,txt} "$work/"
 # --constraint names MWAA's path, which does not exist here; the copy below takes its place.
 sed '/^--constraint /d' requirements.txt > "$work/requirements.txt"
 sed -E "s/^(($no_py311)==[^ ]+)\$/\1 ; python_version >= '3.12'/" dags/constraints-3.3.1-py3.12.txt > "$work/constraints.txt"
@@ -34,11 +34,12 @@ sed -E "s/^(($no_py311)==[^ ]+)\$/\1 ; python_version >= '3.12'/" dags/constrain
     compile --constraint constraints.txt --output-file requirements-dev.txt requirements-dev.in
     # An environment of its own: the emulator pins another botocore than Airflow.
     compile --output-file requirements-emulator.txt requirements-emulator.in
-    # What `make bench` compares with.
-    for job in ingest mockdata; do
+    # What `make bench` compares with, and what the local Redshift endpoint is tested with.
+    for job in ingest mockdata clients; do
         compile --output-file "requirements-$job.txt" "requirements-$job.in"
     done
 )
 cp "$work/requirements-dev.txt" requirements-dev.txt
 cp "$work/requirements-emulator.txt" local/requirements-emulator.txt
 cp "$work"/requirements-{ingest,mockdata}.txt bench/
+cp "$work"/requirements-clients.txt tests/redshift/clients/
