@@ -255,7 +255,7 @@ def test_the_image_has_what_redshift_imports():
     ]
     imported = {alias.name for found in statements if isinstance(found, ast.Import) for alias in found.names}
     imported |= {found.module for found in statements if isinstance(found, ast.ImportFrom) and found.module}
-    by_mwaa = {"boto3", "botocore", "psycopg", "local"}
+    by_mwaa = {"boto3", "botocore", "urllib3", "psycopg", "local"}
     foreign = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) - by_mwaa
     assert foreign == {"pyarrow", "sqlglot"}
 
