@@ -176,11 +176,13 @@ def configure(state: State, *, durable: bool) -> None:
     (data_directory(state) / "pg_hba.conf").write_text(ACCESS_RULES)
 
 
-def connect(state: State, database: str = "postgres", role: str = SUPERUSER) -> psycopg.Connection:
-    """Return an autocommitting connection of `role` to `database`."""
+def connect(
+    state: State, database: str = "postgres", role: str = SUPERUSER, part: str = "postgres"
+) -> psycopg.Connection:
+    """Return an autocommitting connection of `role` to `database`; by `part` redshift, through its endpoint."""
     return psycopg.connect(
         host=HOST,
-        port=state.ports["postgres"],
+        port=state.ports[part],
         dbname=database,
         user=role,
         password=state.passwords[role],

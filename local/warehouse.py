@@ -9,7 +9,7 @@ import sys
 
 import psycopg
 
-from local import ports
+from local import ports, postgres
 from local import state as states
 from local.layout import Layout, tool
 from local.state import State
@@ -38,15 +38,7 @@ def public_environment(state: State) -> dict[str, str]:
 def answers(state: State) -> bool:
     """Tell whether a session through the endpoint answers. It has none to give while PostgreSQL is down."""
     try:
-        with psycopg.connect(
-            host=ports.HOST,
-            port=state.ports["redshift"],
-            dbname=DATABASE,
-            user=USER,
-            password=state.passwords[USER],
-            autocommit=True,
-            connect_timeout=5,
-        ) as session:
+        with postgres.connect(state, DATABASE, USER, part="redshift") as session:
             return session.execute("select 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
