@@ -1,0 +1,149 @@
+"""The one place that maps the store's types to the warehouse's: what a column becomes, and how both write it as text.
+
+A value is compared by a text that PostgreSQL and Redshift write alike, since nothing else of them is: no hash function
+is common to both but md5 of a text, and numbers, moments and Booleans are shown differently unless they are told how.
+
+Sources: Amazon Redshift Database Developer Guide, "Data types", "Character types", "Datetime format strings", "MD5
+function", "STRTOL function"; PostgreSQL's "Data Type Formatting Functions".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# A text of more bytes than that is compared by its md5: what md5 takes is bound in Redshift (65,535 bytes).
+_WIDE_BYTES = 1024
+_NULL = "~"
+_VARCHAR = re.compile(r"character varying\((\d+)\)")
+
+
+class TypeMapError(ValueError):
+    """A column of the store has a type for which the warehouse has no place."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of the store; `type` as PostgreSQL's format_type writes it, such as numeric(18,4)."""
+
+    name: str
+    type: str
+    nullable: bool
+
+
+@dataclass(frozen=True)
+class Target:
+    """A column of the warehouse: its type there, and the expression by which the store exports it.
+
+    `type` is as information_schema of the warehouse tells it, with its length or precision; a width of None takes any.
+    """
+
+    name: str
+    type: str
+    export: str
+    nullable: bool
+
+    def accepts(self, found: str) -> bool:
+        """Tell whether the column may have the type `found` in the warehouse: texts may be of any width there."""
+        return bool(_VARCHAR.fullmatch(found)) if self.type == "character varying" else found == self.type
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    suffix: str
+    type: str
+    export: str  # of {column}
+
+
+# What a type of the store becomes. jsonb is kept as the text that PostgreSQL gives it, which is canonical: SUPER could
+# not be compared. geography cannot be grouped, sorted or unloaded there, so a point is two numbers, to about 10 cm.
+_TYPES: dict[str, tuple[_Mapped, ...]] = {
+    "text": (_Mapped("", "character varying", "{column}"),),
+    "integer": (_Mapped("", "integer", "{column}"),),
+    "bigint": (_Mapped("", "bigint", "{column}"),),
+    "boolean": (_Mapped("", "boolean", "{column}"),),
+    "date": (_Mapped("", "date", "{column}"),),
+    "timestamp with time zone": (_Mapped("", "timestamp with time zone", "{column}"),),
+    "jsonb": (_Mapped("", "character varying", "{column}::text"),),
+    "geography(Point,4326)": (
+        _Mapped("_longitude", "numeric(9,6)", "public.st_x({column}::public.geometry)::numeric(9, 6)"),
+        _Mapped("_latitude", "numeric(9,6)", "public.st_y({column}::public.geometry)::numeric(9, 6)"),
+    ),
+}
+_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+_MOST_DIGITS = 38
+
+
+def targets(column: Column) -> tuple[Target, ...]:
+    """Return the columns of the warehouse that a column of the store becomes.
+
+    Raises TypeMapError, which names the column and its type.
+    """
+    numeric = _NUMERIC.fullmatch(column.type)
+    if numeric and int(numeric[1]) <= _MOST_DIGITS:
+        return (Target(column.name, column.type, quoted(column.name), column.nullable),)
+    if column.type not in _TYPES:
+        known = ", ".join(sorted([*_TYPES, "numeric(p,s)"]))
+        raise TypeMapError(
+            f"Column {column.name} has the type {column.type}, for which the warehouse has no place. Known are {known}:"
+            " add it to dags/marketplace/sync/types.py."
+        )
+    return tuple(
+        Target(
+            column.name + mapped.suffix,
+            mapped.type,
+            mapped.export.format(column=quoted(column.name)),
+            column.nullable,
+        )
+        for mapped in _TYPES[column.type]
+    )
+
+
+def quoted(name: str) -> str:
+    """Return an identifier in quotes, which both engines take; names are lower case."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+# ------------------------------------------------------------------------------------------- texts to compare by
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How an engine writes what the other writes differently."""
+
+    name: str
+    chunk: Callable[[str, int], str]
+
+    def row_hash(self, columns: list[tuple[str, str]]) -> str:
+        """Return the SQL of a row's md5, from (expression, type of the warehouse) of each of its columns."""
+        return "md5(" + " || '|' || ".join(canonical(expression, type_) for expression, type_ in columns) + ")"
+
+
+def canonical(expression: str, type_: str) -> str:
+    """Return the SQL of a value's text, the same in both engines, and of no two different values.
+
+    `type_` is the warehouse's. NULL is ~, a text begins with =, and in texts ! and | are written !! and !p.
+    """
+    if type_.startswith("character varying"):
+        width = _VARCHAR.fullmatch(type_)
+        if width and int(width[1]) <= _WIDE_BYTES:
+            text = f"'=' || replace(replace({expression}, '!', '!!'), '|', '!p')"
+        else:
+            text = f"md5({expression})"
+    elif type_ == "boolean":
+        text = f"case when {expression} then '1' when not {expression} then '0' end"
+    elif type_ == "date":
+        text = f"to_char({expression}, 'YYYY-MM-DD')"
+    elif type_ == "timestamp with time zone":
+        text = f"to_char({expression} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
+    elif type_.startswith("numeric") or type_ in ("integer", "bigint"):
+        text = f"cast({expression} as varchar(64))"
+    else:
+        raise TypeMapError(f"No text to compare values of the type {type_} by: add it to {__name__}.canonical.")
+    return f"coalesce({text}, '{_NULL}')"
+
+
+# 32 bits each, so that the sum of many does not overflow; signed 64 bits are the most that STRTOL gives.
+POSTGRES = Engine("PostgreSQL", lambda md5, at: f"('x' || substr({md5}, {at}, 8))::bit(32)::bigint")
+REDSHIFT = Engine("Redshift", lambda md5, at: f"strtol(substring({md5}, {at}, 8), 16)")
