@@ -5,11 +5,8 @@ Source: Amazon Redshift Database Developer Guide, "MERGE".
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from local.redshift.edits import Edits, Rewrite
 from local.redshift.statements import RefusedError, Statement
-
-Edits = list[tuple[int, int, str]]
 
 # What Redshift says when two rows of the source match one of the target.
 MULTIPLE_MATCHES = "Found multiple matches to update the same tuple"
@@ -17,7 +14,7 @@ MULTIPLE_MATCHES = "Found multiple matches to update the same tuple"
 SAID = ("MERGE command cannot affect row a second time", MULTIPLE_MATCHES)
 
 
-def checked(statement: Statement, rewrite: Callable[[str], str]) -> Edits:
+def checked(statement: Statement, rewrite: Rewrite) -> Edits:
     """Return what makes PostgreSQL's of a MERGE. Raises RefusedError for what Redshift does not take."""
     on = _find(statement, 0, "ON")
     using = _find(statement, 0, "USING")
@@ -105,9 +102,7 @@ def _check_set(statement: Statement, at: int) -> None:
             raise RefusedError("Amazon Redshift's MERGE takes no table before a column in SET", "42601")
 
 
-def _remove_duplicates(
-    statement: Statement, target: str, source: str, on: int, tail: int, rewrite: Callable[[str], str]
-) -> Edits:
+def _remove_duplicates(statement: Statement, target: str, source: str, on: int, tail: int, rewrite: Rewrite) -> Edits:
     """MERGE … REMOVE DUPLICATES: rows of the target that the source has are replaced by it, the others added.
 
     Two rows of the source that match one row of the target are an error, as without REMOVE DUPLICATES.

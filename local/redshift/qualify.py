@@ -5,11 +5,11 @@ Source: Amazon Redshift Database Developer Guide, "QUALIFY clause".
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot.tokenizer_core import TokenType
 
+from local.redshift.edits import Rewrite
 from local.redshift.statements import RefusedError, Statement
 
 _SETS = ("UNION", "INTERSECT", "EXCEPT", "MINUS")
@@ -28,7 +28,7 @@ class _Item:
     expression: str = ""
 
 
-def qualified(statement: Statement, at: int, rewrite: Callable[[str], str]) -> tuple[int, int, str]:
+def qualified(statement: Statement, at: int, rewrite: Rewrite) -> tuple[int, int, str]:
     """Return the edit that puts a SELECT with QUALIFY, the word at `at`, as PostgreSQL takes it.
 
     SELECT x FROM t QUALIFY c ORDER BY y LIMIT 1 becomes

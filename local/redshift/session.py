@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from local.redshift import copy, merge, unload, wire
 from local.redshift.backend import Backend, BackendError
 from local.redshift.copy import LoadError
+from local.redshift.ddl import is_storage_only
 from local.redshift.objects import INTERNAL_ERROR
-from local.redshift.rewrite import is_storage_only, rewrite
+from local.redshift.rewrite import rewrite
 from local.redshift.statements import (
     RefusedError,
     Statement,
