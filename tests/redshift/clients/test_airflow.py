@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from airflow.sdk.exceptions import AirflowException
 from tests.redshift.clients.conftest import Warehouse
 
 CONNECTION = "redshift_clients"
+TRANSFERS = Path(__file__).with_name("transfers")
 
 
 @pytest.fixture
@@ -123,6 +126,36 @@ def test_tables_and_queries_are_unloaded(hook: RedshiftSQLHook, warehouse: Wareh
     assert found.keys() == {"out/game_000", "query_000.gz"}
     assert found["out/game_000"] == b'game_id,title,price\n1,one,1.50\n2,"two, 2",\n'
     assert gzip.decompress(found["query_000.gz"]) == b"1\n"
+
+
+def test_a_dag_run_loads_and_unloads(
+    hook: RedshiftSQLHook, warehouse: Warehouse, airflow_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bundle = {
+        "name": "transfers",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(TRANSFERS)},
+    }
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
+    hook.run(f"insert into {warehouse.schema}.game values (1, 'first', 1), (2, 'second', 2)")
+    warehouse.put("in/a.csv", "id,title,price\n2,zweiter,2.5\n")
+    warehouse.put("in/b.csv", "id,title,price\n3,dritter,3.5\n")
+    states = []
+    # The second has a file that is not right, and leaves the table and what was unloaded as they were.
+    for _ in range(2):
+        dag = DagBag(str(TRANSFERS)).dags["transfers"]
+        run = dag.test(run_conf={"bucket": warehouse.bucket, "schema": warehouse.schema})
+        states.append({instance.task_id: str(instance.state) for instance in run.get_task_instances()})
+        warehouse.put("in/c.csv", "id,title,price\n1,one,1\nx,four,4\n")
+    assert states == [{"load": "success", "unload": "success"}, {"load": "failed", "unload": "upstream_failed"}]
+    loaded = [(1, "first", Decimal("1.00")), (2, "zweiter", Decimal("2.50")), (3, "dritter", Decimal("3.50"))]
+    assert warehouse.rows("select * from game order by 1") == loaded
+    found = warehouse.objects("out/")
+    assert {key: sorted(body.splitlines()) for key, body in found.items()} == {
+        "out/game_000": [b"1,first,1.00", b"2,zweiter,2.50", b"3,dritter,3.50"]
+    }
 
 
 def test_the_hook_reads_runs_and_knows_the_key(hook: RedshiftSQLHook, warehouse: Warehouse) -> None:
