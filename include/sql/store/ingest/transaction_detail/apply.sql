@@ -89,7 +89,18 @@ where f.outcome in ('inserted', 'updated', 'unchanged')
     and case when f.transaction_type = 'sale' then f.gross_amount < 0 else f.gross_amount > 0 end;
 
 -- Of each transaction of which this file has changed a line: whether all its lines, whatever files they came from, make
--- its total. Lines that stood already were looked at by the file that brought them.
+-- its total. Lines that stood already were looked at by the file that brought them. This file's lines are added up as
+-- they are at hand; most often there are no others, and those that there are bear another load's number.
+create temp table own_total on commit drop as
+select
+    f.transaction_id, f.transaction_type, f.reported_total, max(f.load_line) as load_line, count(*) as lines,
+    sum(store.amount_of_line(f.transaction_type, f.gross_amount, f.platform_fee)) as amount
+from {rows} as f
+where f.outcome in ('inserted', 'updated')
+group by f.transaction_id, f.transaction_type, f.reported_total;
+
+analyze own_total;
+
 insert into {issues} (line_no, column_name, kind, detail)
 select
     b.load_line, 'transaction_id', 'total_mismatch',
@@ -97,16 +108,17 @@ select
         b.transaction_id, trim_scale(b.reported_total), b.lines, trim_scale(b.expected_total))
 from (
     select
-        t.transaction_id, t.reported_total, n.load_line, count(*) as lines,
-        sum(store.amount_of_line(t.type, l.gross, l.fee)) as expected_total
-    from (
-        select f.transaction_id, max(f.load_line) as load_line
-        from {rows} as f
-        where f.outcome in ('inserted', 'updated')
-        group by f.transaction_id
-    ) as n
-    inner join store.transaction as t on n.transaction_id = t.transaction_id
-    inner join store.transaction_line as l on n.transaction_id = l.transaction_id
-    group by t.transaction_id, n.load_line
+        n.transaction_id, n.reported_total, n.load_line, n.lines + coalesce(o.lines, 0) as lines,
+        n.amount + coalesce(o.amount, 0) as expected_total
+    from own_total as n
+    left join (
+        select
+            own.transaction_id, count(*) as lines,
+            sum(store.amount_of_line(own.transaction_type, l.gross, l.fee)) as amount
+        from own_total as own
+        inner join store.transaction_line as l on own.transaction_id = l.transaction_id
+        where l.load_id is distinct from %(load_id)s
+        group by own.transaction_id
+    ) as o on n.transaction_id = o.transaction_id
 ) as b
 where b.reported_total <> b.expected_total;

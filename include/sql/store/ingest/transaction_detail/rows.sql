@@ -5,6 +5,7 @@ select
     s.transaction_id,
     s.line_no,
     t.type as transaction_type,
+    t.reported_total,
     g.game_id,
     s.platform,
     p.publisher_id,
