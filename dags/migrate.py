@@ -1,18 +1,19 @@
 """
 ### What it does
-Brings the store's schema to the newest migration, and checks that it is there.
+Brings the schemas of the store and of the warehouse to their newest migrations, and checks that they are there.
 
 ### Starts
 By hand, and by every deployment; never on a schedule.
 
 ### Reads
-`include/sql/store/migrations`
+`include/sql/store/migrations`, `include/sql/warehouse/migrations`
 
 ### Writes
-All schemas of the store, as role `store_owner`, in one transaction under an advisory lock.
+All schemas of the store, as role `store_owner`, in one transaction under an advisory lock. The schemas of the
+warehouse, one transaction a migration, under the lock of its table `ops.schema_version`.
 
 ### Running it again
-Changes nothing when the store is at the newest migration.
+Changes nothing when both are at the newest migration.
 
 ### Not guaranteed
 There is no way back: a migration is corrected by the next one.
@@ -29,7 +30,7 @@ STATEMENT_TIMEOUT = timedelta(minutes=30)
 
 @dag(
     doc_md=__doc__,
-    description="Brings the store's schema to the newest migration",
+    description="Brings the schemas of the store and of the warehouse to their newest migrations",
     schedule=None,
     catchup=False,
     max_active_runs=1,
@@ -40,7 +41,7 @@ STATEMENT_TIMEOUT = timedelta(minutes=30)
         "retry_delay": timedelta(seconds=15),
         "execution_timeout": STATEMENT_TIMEOUT,
     },
-    tags=["operations", "store"],
+    tags=["operations", "store", "warehouse"],
 )
 def migrate() -> None:
     @task
@@ -64,7 +65,18 @@ def migrate() -> None:
         if found != [(revision,)]:
             raise RuntimeError(f"The writer finds the store at {found}, not at {revision}.")
 
+    @task
+    def migrate_warehouse() -> int:
+        """Run the migrations that the warehouse lacks; returns the version it is at."""
+        from contextlib import closing
+
+        from marketplace import connections, warehouse
+
+        with closing(connections.warehouse()) as connection:
+            return warehouse.migrate(connection)
+
     check_store(migrate_store())
+    migrate_warehouse()
 
 
 migrate()

@@ -53,6 +53,7 @@ def marketplace(state: State) -> dict[str, str]:
     return {
         "MARKETPLACE_ENVIRONMENT": "local",
         "MARKETPLACE_LANDING_BUCKET": state.outputs["LandingBucket"],
+        "MARKETPLACE_EXPORT_BUCKET": state.outputs["ExportBucket"],
         "MARKETPLACE_LANDING_QUEUE_URL": state.outputs["LandingQueueUrl"],
     }
 

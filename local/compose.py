@@ -88,7 +88,7 @@ class Containers(Platform):
 
     def start(self) -> None:
         """Migrate the store by the DAG that does it everywhere, and unpause each DAG the first time."""
-        self._migrate_store()
+        self._migrate()
         self._unpause()
         self._say(f"The platform is up. Airflow: {self.api.url}")
 

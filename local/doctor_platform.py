@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from local import airflow, aws, emulator, ports, postgres
+from local import airflow, aws, emulator, ports, postgres, warehouse
 from local.doctor import Check, Finding, examine, ok, warning, wrong
 from local.errors import LocalError
 from local.layout import REPO
@@ -113,6 +113,8 @@ def running(platform: Platform) -> dict[str, Check]:
     has_resources = health.get("emulator") == "healthy"
     if has_database:
         found["store"] = partial(store, platform)
+    if health.get("redshift") == "healthy":
+        found["warehouse"] = partial(warehouse_schema, platform)
     if has_resources:
         found["stacks"] = partial(stacks, platform)
         found["queue"] = partial(dead_letters, platform)
@@ -202,6 +204,14 @@ def store(platform: Platform) -> Iterator[Finding]:
     if failed and failed[0]:
         text = f"files that could not be loaded in six attempts: {failed[0]}"
         yield warning(text, "docs/runbooks/ingestion.md, A file does not show in the store")
+
+
+def warehouse_schema(platform: Platform) -> Iterator[Finding]:
+    """Look at the warehouse's schema."""
+    if warehouse.at_head(platform.state):
+        yield ok("the warehouse has all migrations")
+    else:
+        yield wrong("the warehouse lacks migrations", "make up")
 
 
 def waiting(platform: Platform, now: float) -> Iterator[Finding]:

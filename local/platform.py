@@ -82,6 +82,7 @@ class Platform:
             "STORE_URL": self.store_url(),
             **warehouse.public_environment(self.state),
             "LANDING_BUCKET": self.state.outputs["LandingBucket"],
+            "EXPORT_BUCKET": self.state.outputs["ExportBucket"],
             **airflow.marketplace(self.state),
         }
 
@@ -119,7 +120,7 @@ class Platform:
         with ports.turn(self._say) if starts else nullcontext():
             self._start_parts()
         if self._with_airflow:
-            self._migrate_store()
+            self._migrate()
             self._unpause()
 
     def _start_parts(self) -> None:
@@ -410,14 +411,14 @@ class Platform:
                 raise LocalError(f"Airflow has not found the DAG {dag_id} after {seconds:.0f} s. {errors}")
             time.sleep(0.3)
 
-    def _migrate_store(self) -> None:
-        """Bring the store's schema to its newest migration, by the DAG that does it everywhere."""
-        if postgres.at_head(self.state):
+    def _migrate(self) -> None:
+        """Bring store and warehouse to their newest migrations, by the DAG that does it everywhere."""
+        if postgres.at_head(self.state) and warehouse.at_head(self.state):
             return
         self._wait_for_dag("migrate")
         self.api.unpause("migrate")
         run_id = self.api.trigger("migrate")
-        self._say("The store's schema: DAG migrate")
+        self._say("The schemas of store and warehouse: DAG migrate")
         self.api.wait("migrate", run_id, 180)
 
     def _unpause(self) -> None:

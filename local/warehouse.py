@@ -6,8 +6,11 @@ In a container this is its health check as well: python -m local.warehouse. Exit
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 import psycopg
+import redshift_connector
+from redshift_connector.core import Connection
 
 from local import ports, postgres
 from local import state as states
@@ -42,6 +45,28 @@ def answers(state: State) -> bool:
             return session.execute("select 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
+
+
+def connect(state: State) -> Connection:
+    """Return a connection to the warehouse by Redshift's own driver, as its owner."""
+    said = public_environment(state)
+    return redshift_connector.connect(
+        host=said["REDSHIFT_HOST"],
+        port=int(said["REDSHIFT_PORT"]),
+        user=said["REDSHIFT_USER"],
+        password=said["REDSHIFT_PASSWORD"],
+        database=said["REDSHIFT_DATABASE"],
+        ssl=False,
+    )
+
+
+def at_head(state: State) -> bool:
+    """Tell whether the warehouse has had all migrations."""
+    from marketplace import warehouse as migrations
+
+    with closing(connect(state)) as connection:
+        current, newest = migrations.revisions(connection)
+    return current == newest
 
 
 def main() -> int:

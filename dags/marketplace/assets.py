@@ -12,6 +12,13 @@ INGESTED = AssetAlias("ingested")
 # The same of what else changes tables: the live changes of mock data, and what is mended by hand.
 CHANGED = AssetAlias("changed")
 
+# The tables that the warehouse has as well: whoever changes one of them starts its sync.
+SYNCED = [
+    "store.customer", "store.game", "store.game_alias", "store.game_release", "store.notification_rule",
+    "store.play_session", "store.publisher", "store.publisher_alias", "store.transaction", "store.transaction_line",
+    "store.wishlist",
+]  # fmt: skip
+
 
 def landing() -> Asset:
     """Return the asset of the landing prefix: S3 tells a queue of each new file, and the triggerer listens to it.

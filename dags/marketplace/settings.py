@@ -40,6 +40,11 @@ def landing_bucket() -> str:
     return setting("LANDING_BUCKET")
 
 
+def export_bucket() -> str:
+    """Return the bucket through which the warehouse sync hands files from the store to the warehouse."""
+    return setting("EXPORT_BUCKET")
+
+
 def landing_queue_url() -> str:
     """Return the queue that S3 tells of each new object under `landing/`."""
     return setting("LANDING_QUEUE_URL")

@@ -48,9 +48,16 @@ EXPECTED_TASKS = {
         "publish_assets": {"retry_held_rows"},
         "sum_up": {"load_rows_again", "retry_held_rows", "publish_assets"},
     },
+    "sync_warehouse": {
+        "export": set(),
+        "write_manifests": {"export"},
+        "apply": {"export", "write_manifests"},
+        "clean_up": {"apply"},
+    },
     "migrate": {
         "migrate_store": set(),
         "check_store": {"migrate_store"},
+        "migrate_warehouse": set(),
     },
 }
 SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
@@ -63,8 +70,9 @@ MAX_ACTIVE_RUNS = {
     "migrate": 1,
     "rebuild_activity": 1,
     "replay_rows": 1,
+    "sync_warehouse": 1,  # a watermark has one owner at a time
 }
-TAGS = {"ingest", "mock-data", "operations", "store"}
+TAGS = {"ingest", "mock-data", "operations", "store", "warehouse"}
 OWNERS = {"data-platform"}
 
 every_dag = pytest.mark.parametrize("dag_id", sorted(EXPECTED_TASKS))

@@ -42,8 +42,8 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
     assert counts == {
         "Addresses": nat_gateways,
         "Aliases": 2,
-        "Buckets": 1,
-        "Exports": 15,
+        "Buckets": 2,
+        "Exports": 17,
         "FlowLogs": 1,
         "InternetGateways": 1,
         "Keys": 2,
@@ -146,7 +146,7 @@ Outputs:
 }
 UPDATED = {
     "network": {"FlowLogGroup", "StoreFromFunctions", "Vpc"},
-    "storage": {"LandingBucket", "LandingBucketPolicy"},
+    "storage": {"LandingBucket", "LandingBucketPolicy", "ExportBucket", "ExportBucketPolicy"},
 }
 
 

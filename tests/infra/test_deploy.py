@@ -31,6 +31,7 @@ destroy = functools.partial(tool.destroy, timeout=30)
 REPOSITORY = Path(__file__).resolve().parents[2]
 STACKS = [f"marketplace-local-{name}" for name in ("keys", "network", "ingest", "storage", "connections")]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
+EXPORT_BUCKET = "marketplace-local-export-000000000000-us-east-1"
 
 
 def receive_all(sqs: Any, url: str) -> list[dict[str, Any]]:
@@ -77,6 +78,8 @@ def test_outputs_name_what_the_other_parts_need(emulator, emulator_url, paramete
         "LandingBucketName": BUCKET,
         "LandingBucket": BUCKET,
         "LandingBucketArn": f"arn:aws:s3:::{BUCKET}",
+        "ExportBucket": EXPORT_BUCKET,
+        "ExportBucketArn": f"arn:aws:s3:::{EXPORT_BUCKET}",
         "LandingQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing",
         "LandingQueueArn": "arn:aws:sqs:us-east-1:000000000000:marketplace-local-landing",
         "LandingDeadLetterQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing-dead-letter",

@@ -150,10 +150,10 @@ def test_passwords_are_never_echoed():
     assert [parameter["Default"] for parameter in passwords.values()] == [""] * 4
 
 
-def test_buckets_are_private_encrypted_and_versioned():
+def test_buckets_are_private_and_encrypted_and_what_people_put_is_versioned():
     buckets = templates.of_type("AWS::S3::Bucket")
 
-    assert list(buckets) == ["LandingBucket"]
+    assert list(buckets) == ["LandingBucket", "ExportBucket"]
     for bucket in buckets.values():
         assert bucket["PublicAccessBlockConfiguration"] == {
             "BlockPublicAcls": True,
@@ -172,7 +172,8 @@ def test_buckets_are_private_encrypted_and_versioned():
                 "BucketKeyEnabled": True,
             }
         ]
-        assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    versioned = {name: bucket.get("VersioningConfiguration") for name, bucket in buckets.items()}
+    assert versioned == {"LandingBucket": {"Status": "Enabled"}, "ExportBucket": None}
 
 
 def test_raw_files_versions_and_leftovers_expire():
@@ -265,6 +266,19 @@ def test_only_s3_for_the_landing_bucket_of_this_account_may_send_events():
     ]
 
 
+def test_exports_that_a_failed_sync_left_expire():
+    (rule,) = templates.of_type("AWS::S3::Bucket")["ExportBucket"]["LifecycleConfiguration"]["Rules"]
+
+    assert rule == {
+        "Id": "expire-exports",
+        "Status": "Enabled",
+        "ExpirationInDays": {"Ref": "ExportRetentionDays"},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+    retention = templates.load(templates.DIRECTORY / "storage.yaml")["Parameters"]["ExportRetentionDays"]
+    assert (retention["Default"], retention["MaxValue"]) == (3, 30)
+
+
 def test_bucket_bears_the_name_that_the_queue_policy_admits():
     bucket = templates.of_type("AWS::S3::Bucket")["LandingBucket"]
 
@@ -285,6 +299,7 @@ def test_every_bucket_and_queue_refuses_what_does_not_come_over_tls():
 
     assert covered == {
         "LandingBucket": [[{"Fn::GetAtt": ["LandingBucket", "Arn"]}, {"Fn::Sub": "${LandingBucket.Arn}/*"}]],
+        "ExportBucket": [[{"Fn::GetAtt": ["ExportBucket", "Arn"]}, {"Fn::Sub": "${ExportBucket.Arn}/*"}]],
         "LandingQueue": [{"Fn::GetAtt": ["LandingQueue", "Arn"]}],
         "LandingDeadLetterQueue": [{"Fn::GetAtt": ["LandingDeadLetterQueue", "Arn"]}],
     }
@@ -518,6 +533,7 @@ def test_stateful_resources_say_what_becomes_of_them():
         "LandingQueue": ("Delete", "Delete"),
         "LandingDeadLetterQueue": ("Delete", "Delete"),
         "LandingBucket": ("Delete", "Retain"),
+        "ExportBucket": ("Delete", "Delete"),
         "StoreOwnerConnection": ("Delete", "Delete"),
         "StoreWriterConnection": ("Delete", "Delete"),
         "StoreReaderConnection": ("Delete", "Delete"),

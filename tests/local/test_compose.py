@@ -196,6 +196,7 @@ def test_the_airflow_parts_are_those_of_make_up_and_have_their_settings(image: C
     emulated = "http://127.0.0.1:14566"
     image.state.outputs = {
         "LandingBucket": "marketplace-local-landing-000000000000-us-east-1",
+        "ExportBucket": "marketplace-local-export-000000000000-us-east-1",
         "LandingQueueUrl": f"{emulated}/000000000000/marketplace-local-landing",
         "ConnectionsPrefix": "marketplace-local/airflow/connections",
     }

@@ -1,0 +1,218 @@
+"""The export: what has become visible in the store since each table's watermark, as files, from one snapshot.
+
+One REPEATABLE READ transaction on the primary is the cut; other connections join its snapshot. Only when all files lie
+in S3 the sync's token is committed in the store, and only after that the warehouse may commit (marketplace.sync.apply).
+A run that dies anywhere leaves files that nothing names, and the watermark as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from marketplace.store import query
+from marketplace.sync import statements, watermark
+from marketplace.sync.files import FileSet, copy_out
+from marketplace.sync.plan import Files, Plan, TablePlan
+from marketplace.sync.tables import Table, added_columns, read_tables, read_warehouse
+from marketplace.sync.types import Target
+from marketplace.sync.watermark import Position, SourceError, Watermark
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from redshift_connector.core import Connection as RedshiftConnection
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[[], psycopg.Connection[Any]]
+PREFIX = "sync/"
+CONNECTIONS = 2  # that read beside one another: a worker of MWAA (mw1.small) has one core, a larger one two
+
+
+class UnknownTableError(ValueError):
+    """A table that was named is none that is synced."""
+
+
+def export(
+    connect: Connect,
+    warehouse: RedshiftConnection,
+    s3: S3Client,
+    bucket: str,
+    run_id: str,
+    *,
+    tables: Collection[str] = (),
+    full_reload: bool = False,
+    dry_run: bool = False,
+) -> Plan:
+    """Write what has changed of the tables (default: all) to `bucket`, and return what is to be done with it.
+
+    `connect` opens connections to the store's primary as store_writer; the warehouse is only read. A dry run counts the
+    rows and writes nothing anywhere. Raises SourceError, SchemaDriftError, UnknownTableError, and what PostgreSQL and
+    S3 raise.
+    """
+    token = uuid.uuid4().hex
+    prefix = f"{PREFIX}{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}/{token}/"
+    state = watermark.read_state(warehouse)
+    there = read_warehouse(warehouse)
+    warehouse.rollback()
+    with closing(connect()) as connection:
+        if not dry_run:
+            watermark.prune(connection, state, watermark.read_position(connection))
+        chosen = choose(read_tables(connection), tables)
+        connection.commit()
+    with snapshot(connect, chosen) as (readers, position):
+        first = readers[0]
+        found = choose(read_tables(first), chosen)
+        added = added_columns(found.values(), there)
+        known = watermark.known_tokens(first, state.values())
+        jobs = []
+        for name, table in found.items():
+            old, new = state.get(name), added.get(name, [])
+            reason = "this run was told to" if full_reload else _reason(first, table, old, known, position, new)
+            jobs.append(_Job(table, old, reason, new))
+        done = [job.count(first) for job in jobs] if dry_run else _write_all(jobs, readers, s3, bucket, prefix)
+    plan = Plan(run_id, bucket, prefix, Watermark(position.system_identifier, token, position.snapshot), tuple(done))
+    if not dry_run:
+        with closing(connect()) as connection:
+            connection.execute(query("sync/enter_token.sql"), {"token": token})
+            connection.commit()
+        plan.put(s3)
+    return plan
+
+
+def choose(found: dict[str, Table], wanted: Collection[str]) -> dict[str, Table]:
+    """Return the tables that are wanted (none named: all). Raises UnknownTableError."""
+    if unknown := sorted(set(wanted) - found.keys()):
+        raise UnknownTableError(f"No such table is synced: {', '.join(unknown)}. There are: {', '.join(found)}.")
+    return {name: table for name, table in found.items() if not wanted or name in wanted}
+
+
+@contextmanager
+def snapshot(connect: Connect, tables: Collection[str]) -> Iterator[tuple[list[psycopg.Connection[Any]], Position]]:
+    """Open CONNECTIONS transactions on one snapshot of the store, and say where that is.
+
+    The tables are locked (against changes of their definition alone) before it is taken: a table that is rewritten
+    after a snapshot looks empty to it. Raises SourceError on a standby.
+    """
+    with ExitStack() as stack:
+        readers = [stack.enter_context(closing(connect())) for _ in range(CONNECTIONS)]
+        for reader in readers:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            reader.read_only = True
+        first, *others = readers
+        first.execute(statements.lock_definitions(tables))  # the first statement, as it takes no snapshot itself
+        position = watermark.read_position(first)
+        shared = first.execute("select pg_catalog.pg_export_snapshot()").fetchone()
+        if shared is None:
+            raise SourceError("The store did not share its snapshot.")
+        for other in others:
+            other.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(shared[0])))
+        yield readers, position
+
+
+def _reason(
+    connection: psycopg.Connection[Any],
+    table: Table,
+    old: Watermark | None,
+    known: Collection[str],
+    now: Position,
+    added: Sequence[Target],
+) -> str | None:
+    """Return why a table must be loaded in full; None when what has changed is enough."""
+    reason = watermark.why_not(old, known, now)
+    if reason or old is None:
+        return reason
+    if added:
+        return f"new in the store: {', '.join(target.name for target in added)}"
+    return watermark.asked_for(connection, table.name, old)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A table's part of an export; `reason` is why it is loaded in full, None when it is not."""
+
+    table: Table
+    old: Watermark | None
+    reason: str | None
+    added: Sequence[Target]
+
+    def queries(self) -> tuple[sql.Composed, sql.Composed | None]:
+        """Return the query of the rows to be loaded, and that of the keys that are gone: a full load needs none."""
+        if self.reason or self.old is None:
+            return statements.all_rows(self.table), None
+        snapshot = self.old.snapshot
+        return statements.changed_rows(self.table, snapshot), statements.gone_keys(self.table, snapshot)
+
+    def count(self, connection: psycopg.Connection[Any]) -> TablePlan:
+        """Return what would be done, without writing it."""
+        rows, gone = (
+            connection.execute(statements.count(selected)).fetchone() if selected else None
+            for selected in self.queries()
+        )
+        return self._plan(Files("", rows=rows[0] if rows else 0), Files("", rows=gone[0] if gone else 0), 0.0)
+
+    def write(self, connection: psycopg.Connection[Any], files: Callable[[str], FileSet]) -> TablePlan:
+        """Write the table's files, and return what is to be done with them."""
+        begun = time.monotonic()
+        with files(f"{self.table.name}/rows") as rows, files(f"{self.table.name}/gone") as gone:
+            for fileset, selected in zip((rows, gone), self.queries(), strict=True):
+                if selected is not None:
+                    for block in copy_out(connection, statements.copy_out(selected)):
+                        fileset.write(block)
+        done = self._plan(rows.written(), gone.written(), round(time.monotonic() - begun, 3))
+        why = f"; in full: {self.reason}" if self.reason else ""
+        log.info("%s: %s rows, %s keys gone, %.3f s%s", done.name, done.rows.rows, done.gone.rows, done.seconds, why)
+        return done
+
+    def _plan(self, rows: Files, gone: Files, seconds: float) -> TablePlan:
+        return TablePlan(
+            name=self.table.name,
+            mode="full" if self.reason else "incremental",
+            reason=self.reason,
+            before=self.old.token if self.old else None,
+            key=self.table.key,
+            columns=tuple(target.name for target in self.table.targets),
+            added=tuple((target.name, target.type) for target in self.added),
+            rows=rows,
+            gone=gone,
+            seconds=seconds,
+        )
+
+
+def _write_all(
+    jobs: list[_Job], readers: list[psycopg.Connection[Any]], s3: S3Client, bucket: str, prefix: str
+) -> list[TablePlan]:
+    """Write the files of all tables, the largest first, by as many threads as there are connections."""
+    free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
+    for reader in readers:
+        free.put(reader)
+
+    with ThreadPoolExecutor(len(readers)) as uploads, ThreadPoolExecutor(len(readers)) as pool:
+
+        def write(job: _Job) -> TablePlan:
+            connection = free.get()
+            try:
+                return job.write(connection, lambda name: FileSet(s3, bucket, prefix, name, uploads))
+            finally:
+                free.put(connection)
+
+        begun = {job.table.name: pool.submit(write, job) for job in sorted(jobs, key=lambda job: -job.table.bytes)}
+        try:
+            return [begun[job.table.name].result() for job in jobs]
+        except BaseException:
+            # The others are of no use any more, and may have hours to go.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for reader in readers:
+                reader.cancel_safe()
+            raise

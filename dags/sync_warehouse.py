@@ -1,0 +1,91 @@
+"""
+### What it does
+Brings the warehouse to the store's latest state: inserts, updates and deletes, also those that a long transaction
+committed late. One snapshot of the store is exported to S3, table by table what has become visible since the last
+sync, and loaded into the warehouse in one transaction that also moves the watermark: a reader sees all tables as of one
+moment.
+
+### Starts
+When any table of the store has changed (several at once start one run), and every 15 minutes. By hand, with a form:
+*tables*, *full_reload*, and *dry_run*, which only counts what would be done.
+
+### Reads
+`store.*`, `ops.tombstone`, `ops.sync_reload`; of the warehouse `ops.sync_state` and its columns
+
+### Writes
+Warehouse: `store.*`, `ops.sync_state` (the watermarks), `ops.sync_run` (what each run did). Store:
+`ops.sync_token`, and tombstones that are synced are deleted. Export bucket: `sync/RUN/`, until the run has succeeded.
+
+### Running it again
+Loads what has changed since, so nothing when nothing has. A run that died anywhere left the warehouse as it was: the
+next one begins where the last commit ended. A task that is cleared after its commit finds that and changes nothing.
+
+### Not guaranteed
+A column that is dropped or renamed in the store, or gets another type, stops the sync, with what to do; one that is
+added is added here too. A migration that changes values without updating rows must call `ops.ask_reload`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.amazon.aws.operators.s3 import S3DeleteObjectsOperator
+from airflow.sdk import AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
+
+from marketplace import assets, settings
+from marketplace.sync.operators import ApplySyncOperator, WriteManifestsOperator
+
+TIMEOUT = timedelta(hours=2)  # of a first load; what a quarter of an hour brings takes seconds
+EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
+
+
+@dag(
+    doc_md=__doc__,
+    description="Brings the warehouse to the store's latest state, all tables as of one moment",
+    schedule=AssetOrTimeSchedule(
+        timetable=EVERY_QUARTER, assets=AssetAny(*(assets.table(name) for name in assets.SYNCED))
+    ),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=6),
+    default_args={
+        "owner": "data-platform",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "retry_exponential_backoff": True,
+        "execution_timeout": TIMEOUT,
+    },
+    tags=["store", "warehouse"],
+    params={
+        "tables": Param(
+            [],
+            type="array",
+            items={"type": "string", "enum": assets.SYNCED},
+            description="Sync these tables alone, such as store.game; none named: all",
+        ),
+        "full_reload": Param(False, type="boolean", description="Load the tables anew from their first row"),
+        "dry_run": Param(False, type="boolean", description="Only count what would be loaded and deleted"),
+    },
+)
+def sync_warehouse() -> None:
+    @task(multiple_outputs=False)
+    def export(params: dict[str, Any], run_id: str) -> dict[str, Any]:
+        """Write what has changed to the export bucket, from one snapshot; the result counts it, table by table."""
+        from marketplace.sync import tasks
+
+        return tasks.export(params, run_id, TIMEOUT)
+
+    exported = export()
+    manifests = WriteManifestsOperator(task_id="write_manifests", exported=exported)
+    apply = ApplySyncOperator(task_id="apply", exported=exported)
+    # Files of a run that failed stay for whoever looks into it, until they expire.
+    clean_up = S3DeleteObjectsOperator(
+        task_id="clean_up",
+        bucket=settings.export_bucket(),
+        prefix="{{ ti.xcom_pull(task_ids='export')['prefix'] }}",
+    )
+    manifests >> apply >> clean_up
+
+
+sync_warehouse()
