@@ -158,7 +158,7 @@ def test_an_update_that_fails_half_way_is_rolled_back_to_what_was(emulator, edit
     template = editable / "templates" / f"{stack}.yaml"
     text = template.read_text()
     for old, new in CHANGES[stack].items():
-        assert text.count(old) == 1, old
+        assert old in text
         text = text.replace(old, new)
     template.write_text(text)
 

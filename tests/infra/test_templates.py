@@ -43,7 +43,7 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         # 1 VPC, 6 subnets, 1 internet gateway, 3 NAT gateways and their addresses, 4 route tables, 2 endpoints,
         # 4 security groups, a log group, a role, a flow log
         "network": 27,
-        "storage": 1,  # bucket
+        "storage": 2,  # buckets
     }
     expected = {
         "creator": {"Ref": "Creator"},

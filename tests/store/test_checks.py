@@ -38,6 +38,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "title_key": "nine",
         "release_date": "2022-10-14",
     },
+    "store.game_release": {"game_id": "G-1", "platform": "Linux", "publisher_id": "P-1"},
     "store.customer": {"ref": "CUST-0009", "country_code": "DE", "created_at": "2025-01-05T14:22:10Z"},
     "store.wishlist": {"customer_id": 1001, "game_id": "G-1", "added_at": "2025-01-05T14:22:10Z"},
     "store.transaction": {
@@ -142,11 +143,45 @@ NO_TIMES = [
 ]
 NO_DATES = ["infinity", "-infinity", "0044-03-15 BC", "1949-12-31", "2101-01-01"]
 NO_COUNTRIES = ["de", "DEU", "", "DE\n"]
+NO_PLACES = ["POINT EMPTY", "POINT(NaN NaN)"]
+# Texts that the warehouse could not tell from NULL; by the check that refuses them, the table and its columns.
+NULL_MARKS = {
+    "publisher_has_no_null_mark": ("store.publisher", ["publisher_id", "name", "name_key"]),
+    "publisher_alias_has_no_null_mark": ("store.publisher_alias", ["alias_id", "publisher_id", "name", "name_key"]),
+    "game_has_no_null_mark": ("store.game", ["game_id", "title", "title_key", "genre"]),
+    "game_alias_has_no_null_mark": ("store.game_alias", ["alias_id", "game_id", "title", "title_key", "genre"]),
+    "game_release_has_no_null_mark": ("store.game_release", ["game_id", "platform", "publisher_id"]),
+    "customer_has_no_null_mark": ("store.customer", ["ref", "name", "email", "locale", "time_zone"]),
+    "wishlist_has_no_null_mark": ("store.wishlist", ["game_id"]),
+    "transaction_has_no_null_mark": ("store.transaction", ["transaction_id"]),
+    "transaction_line_has_no_null_mark": (
+        "store.transaction_line",
+        ["transaction_id", "game_id", "platform", "region"],
+    ),
+    "play_session_has_no_null_mark": ("store.play_session", ["session_id", "game_id", "platform"]),
+    "notification_rule_has_no_null_mark": (
+        "store.notification_rule",
+        ["rule_id", "topic", "subject", "body", "locale", "due_value"],
+    ),
+}
+# Keys that the warehouse could not tell apart.
+TRIMMED = {
+    "publisher_id_is_trimmed": ("store.publisher", "publisher_id"),
+    "publisher_alias_id_is_trimmed": ("store.publisher_alias", "alias_id"),
+    "game_id_is_trimmed": ("store.game", "game_id"),
+    "game_alias_id_is_trimmed": ("store.game_alias", "alias_id"),
+    "game_release_platform_is_trimmed": ("store.game_release", "platform"),
+    "transaction_id_is_trimmed": ("store.transaction", "transaction_id"),
+    "play_session_id_is_trimmed": ("store.play_session", "session_id"),
+    "notification_rule_id_is_trimmed": ("store.notification_rule", "rule_id"),
+}
 LOAD_READS = "load_reads_are_accounted_for"
 LOAD_ACCEPTED = "load_accepted_are_accounted_for"
 
 # check → (its table, the changes of the accepted row that it refuses)
 REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    **{check: (table, [{name: "@NULL@"} for name in names]) for check, (table, names) in NULL_MARKS.items()},
+    **{check: (table, [{name: "X "}]) for check, (table, name) in TRIMMED.items()},
     "publisher_country_code_check": ("store.publisher", [{"country_code": v} for v in NO_COUNTRIES]),
     "publisher_alias_country_code_check": (
         "store.publisher_alias",
@@ -180,6 +215,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "transaction_line_reported_net_check": ("store.transaction_line", [{"reported_net": "NaN"}]),
     "play_session_started_at_check": ("store.play_session", [{"started_at": v} for v in NO_TIMES]),
     "play_session_duration_s_check": ("store.play_session", [{"duration_s": -1}]),
+    "play_session_location_is_a_place": ("store.play_session", [{"location": v} for v in NO_PLACES]),
     "activity_counts_what_is_there": (
         "geo.activity",
         [{"sessions": 1}, {"timed_sessions": -1}, {"sessions": -1, "timed_sessions": -1}],

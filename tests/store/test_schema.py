@@ -40,6 +40,8 @@ TABLES = {
         "dataset text, load_id bigint, first_key text, last_key text, keys text[], load_lines bigint[]"
     ),
     "ops.tombstone": "tombstone_id bigint, table_name text, key jsonb, row_xid xid8",
+    "ops.sync_token": "token_id bigint, token text, made_at timestamptz",
+    "ops.sync_reload": "reload_id bigint, table_name text, reason text, asked_at timestamptz, row_xid xid8",
     "store.publisher": f"publisher_id text, name text, name_key text, country_code text null, {LINEAGE}",
     "store.publisher_alias": (
         f"alias_id text, publisher_id text, name text, name_key text, country_code text null, {LINEAGE}"
@@ -87,6 +89,8 @@ PRIMARY_KEYS = {
     "ops.correction_run": "run",
     "ops.confirmation": "dataset, load_id, first_key",
     "ops.tombstone": "tombstone_id",
+    "ops.sync_token": "token_id",
+    "ops.sync_reload": "reload_id",
     "store.publisher": "publisher_id",
     "store.publisher_alias": "alias_id",
     "store.game": "game_id",
