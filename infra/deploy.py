@@ -66,7 +66,7 @@ def plan(
     """
     config = environments.load(environment)
     resolved = environments.resolve_parameters(config, parameters)
-    cloudformation, _, _ = _connect(environment, progress)
+    cloudformation, _, _, _ = _connect(environment, progress)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
     tags = _tags(config, parameters)
     exports = stacks.exports()
@@ -92,7 +92,7 @@ def deploy(
     """
     config = environments.load(environment)
     resolved = environments.resolve_parameters(config, parameters)
-    cloudformation, _, _ = _connect(environment, progress)
+    cloudformation, _, _, _ = _connect(environment, progress)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
     tags = _tags(config, parameters)
     outputs: dict[str, str] = {}
@@ -107,21 +107,39 @@ def destroy(
     """Delete all stacks of `environment`, the last one first, with all that is in their buckets.
 
     For prod, environment and account must come on standard input first; else this raises NotConfirmed and has
-    touched nothing. Nor has it when it raises NotDeletable, for what CloudFormation would not delete. Otherwise
-    as `deploy`.
+    touched nothing. Nor has it when it raises NotDeletable, for what CloudFormation would not delete and for a
+    database that is protected. Otherwise as `deploy`.
     """
     config = environments.load(environment)
-    cloudformation, s3, account = _connect(environment, progress)
+    cloudformation, s3, rds, account = _connect(environment, progress)
     if environment in CONFIRMED:
         _confirm(environment, account)
     stacks = Stacks(cloudformation, timeout=timeout, progress=progress)
-    if obstacles := stacks.obstacles([stack.stack_name for stack in config.stacks]):
+    names = [stack.stack_name for stack in config.stacks]
+    if obstacles := [*stacks.obstacles(names), *_protected_databases(stacks, names, rds)]:
         raise NotDeletable("Nothing was touched, because\n  " + "\n  ".join(obstacles))
     for stack in reversed(config.stacks):
-        for bucket in stacks.buckets(stack.stack_name):
+        for bucket in stacks.resources(stack.stack_name, "AWS::S3::Bucket"):
             progress(f"{stack.stack_name}: emptying {bucket}")
             _empty_bucket(s3, bucket)
         stacks.delete(stack.stack_name)
+
+
+def _protected_databases(stacks: Stacks, names: Sequence[str], rds: Client) -> list[str]:
+    """The databases that RDS refuses to delete, a line each.
+
+    Found out first: CloudFormation would come to them after it has deleted the warehouse.
+    """
+    found = []
+    for name in names:
+        for database in stacks.resources(name, "AWS::RDS::DBInstance"):
+            try:
+                (described,) = rds.describe_db_instances(DBInstanceIdentifier=database)["DBInstances"]
+            except rds.exceptions.DBInstanceNotFoundFault:
+                continue  # deleted by hand; CloudFormation does not mind
+            if described["DeletionProtection"]:
+                found.append(f"{name}: the database {database} has deletion protection: switch it off if you mean it")
+    return found
 
 
 def _tags(config: Environment, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -138,19 +156,19 @@ def _confirm(environment: str, account: str) -> None:
         raise NotConfirmed("Not confirmed: nothing was touched.")
 
 
-def _connect(environment: str, progress: Progress) -> tuple[Client, Client, str]:
-    """The clients of CloudFormation and S3, and the account, after saying where they go.
+def _connect(environment: str, progress: Progress) -> tuple[Client, Client, Client, str]:
+    """The clients of CloudFormation, S3 and RDS, and the account, after saying where they go.
 
     `local` goes to no other machine.
     """
     try:
         # A session of its own: boto3's default session keeps the environment variables of its first use.
         session = boto3.session.Session()
-        cloudformation, s3 = session.client("cloudformation"), session.client("s3")
+        cloudformation, s3, rds = (session.client(service) for service in ("cloudformation", "s3", "rds"))
         # Nobody there is to be said soon; later calls are repeated longer.
         sts = session.client("sts", config=Config(connect_timeout=5, retries={"total_max_attempts": 2}))
         if environment == "local":
-            for client in (cloudformation, s3, sts):
+            for client in (cloudformation, s3, rds, sts):
                 _require_loopback(client.meta.endpoint_url)
         account = sts.get_caller_identity()["Account"]
     except NoRegionError as error:
@@ -167,7 +185,7 @@ def _connect(environment: str, progress: Progress) -> tuple[Client, Client, str]
     except (EndpointConnectionError, ConnectTimeoutError) as error:
         raise NotConnected(f"Nobody answers: {error} For the emulator of this clone: `make up`.") from error
     progress(f"{environment}: account {account}, {cloudformation.meta.endpoint_url}")
-    return cloudformation, s3, account
+    return cloudformation, s3, rds, account
 
 
 def _require_loopback(endpoint: str) -> None:

@@ -134,8 +134,11 @@ class Stacks:
         if done["StackStatus"] != "DELETE_COMPLETE":
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
 
-    def buckets(self, name: str) -> list[str]:
-        """Return the names of the S3 buckets in the stack `name`; none when there is no such stack."""
+    def resources(self, name: str, kind: str) -> list[str]:
+        """Return the physical ids of the resources of a type, such as AWS::S3::Bucket, in the stack `name`.
+
+        None when there is no such stack.
+        """
         stack = self._find(name)
         if stack is None:
             return []
@@ -145,7 +148,7 @@ class Stacks:
             for page in pages
             for resource in page["StackResourceSummaries"]
             # Without a physical id it was not created, and deleted ones stay listed while the stack lives.
-            if resource["ResourceType"] == "AWS::S3::Bucket"
+            if resource["ResourceType"] == kind
             and resource.get("PhysicalResourceId")
             and resource["ResourceStatus"] not in ("CREATE_FAILED", "DELETE_COMPLETE")
         ]

@@ -1,13 +1,13 @@
 """The AWS emulator, with what its CloudFormation lacks: types that it does not know, properties that it drops.
 
 Runs in the emulator's own Python environment, in place of its program `ministack`. What a stack asks for goes through
-the emulator's own APIs (EC2, S3, DynamoDB), so it is there for every client, and gone when the stack is. What AWS
+the emulator's own APIs (EC2, S3, DynamoDB, RDS), so it is there for every client, and gone when the stack is. What AWS
 refuses and the emulator does not notice is refused here, and so is every property that would have to be dropped.
 
 Each create, update and delete is a line of resource-types.jsonl in the emulator's state directory: what is in there
 was done here and not by the emulator. Properties are written as they are: none that is handled here is a secret.
 
-A type for which the emulator has no service is one more entry in TYPES, whose functions return an id and do nothing.
+Of a type for which the emulator has no service (Redshift Serverless, zero-ETL) that record is all there is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 from xml.etree import ElementTree
 
 RECORD = "resource-types.jsonl"
@@ -30,6 +31,7 @@ RECORD = "resource-types.jsonl"
 # What of the emulator's private interface is used: module, names.
 NEEDED = {
     "ministack.app": ("main",),
+    "ministack.core.responses": ("get_account_id", "get_region"),
     "ministack.services.cloudformation.provisioners": (
         "_RESOURCE_HANDLERS",
         "_REPLACING_PROPERTIES",
@@ -43,6 +45,7 @@ NEEDED = {
         "_update_ttl",
     ),
     "ministack.services.ec2": ("_ACTION_MAP", "_nat_gateways"),
+    "ministack.services.rds": ("_ACTION_MAP", "_instances", "_param_groups"),
     "ministack.services.s3": ("_dispatch", "_object_versions", "_persist_object"),
 }
 S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -110,14 +113,17 @@ def _known(properties: Properties, required: Sequence[str] = (), optional: Seque
 # EC2, through its query API
 
 
-def _ec2(action: str, parameters: Mapping[str, Any] | None = None) -> ElementTree.Element:
-    """Call the emulator's EC2 API and return its answer."""
+def _query(service: str, action: str, parameters: Mapping[str, Any] | None = None) -> ElementTree.Element:
+    """Call one of the emulator's query APIs, as EC2's, and return its answer."""
     form = {name: [str(value)] for name, value in (parameters or {}).items()}
-    status, _headers, body = _module("services.ec2")._ACTION_MAP[action](form)
+    status, _headers, body = _module(f"services.{service}")._ACTION_MAP[action](form)
     answer = ElementTree.fromstring(body)  # noqa: S314 - the emulator's own answer
     if status >= 400:
         raise RefusedError(_text(answer, "Code"), _text(answer, "Message"))
     return answer
+
+
+_ec2 = partial(_query, "ec2")
 
 
 def _text(answer: ElementTree.Element, name: str) -> str:
@@ -514,6 +520,99 @@ def _delete_table(table: str) -> None:
             raise
 
 
+# RDS, through its query API
+
+
+def _delete_database(database: str) -> None:
+    """Delete a database instance; unlike the emulator's CloudFormation, its API refuses one that is protected."""
+    try:
+        _query("rds", "DeleteDBInstance", {"DBInstanceIdentifier": database, "SkipFinalSnapshot": "true"})
+    except RefusedError as refused:
+        if refused.code != "DBInstanceNotFound":
+            raise
+
+
+# Redshift Serverless and zero-ETL integrations: no service of the emulator, so what follows gives ids and keeps nothing
+
+
+def _arn(service: str, kind: str, name: str) -> str:
+    """Return the ARN of what AWS gives an id of its own: the same for the same name, so that nobody need keep it."""
+    responses = _module("core.responses")
+    return f"arn:aws:{service}:{responses.get_region()}:{responses.get_account_id()}:{kind}{uuid5(NAMESPACE_URL, name)}"
+
+
+def _namespace(properties: Properties) -> Attributes:
+    roles, default = properties.get("IamRoles", []), properties.get("DefaultIamRoleArn")
+    _require(default is None or default in roles, "ValidationException", "DefaultIamRoleArn must be one of IamRoles.")
+    name = properties["NamespaceName"]
+    return {"Namespace.NamespaceName": name, "Namespace.NamespaceArn": _arn("redshift-serverless", "namespace/", name)}
+
+
+def _workgroup(properties: Properties) -> Attributes:
+    name, port = properties["WorkgroupName"], int(properties.get("Port", 5439))
+    base, most = int(properties.get("BaseCapacity", 128)), int(properties.get("MaxCapacity", 1024))
+    _require(base <= most, "ValidationException", f"MaxCapacity {most} is less than BaseCapacity {base}.")
+    answer = _ec2("DescribeSubnets", _numbered("SubnetId", properties.get("SubnetIds", [])))
+    zones = len(set(_texts(answer, "availabilityZone")))
+    needed = 3 if _true(properties.get("EnhancedVpcRouting", False)) else 2
+    _require(zones >= needed, "ValidationException", f"Subnets in {needed} zones are needed, these lie in {zones}.")
+    _ec2("DescribeSecurityGroups", _numbered("GroupId", properties.get("SecurityGroupIds", [])))
+    responses = _module("core.responses")
+    place = f"{responses.get_account_id()}.{responses.get_region()}"
+    return {
+        "Workgroup.WorkgroupName": name,
+        "Workgroup.WorkgroupArn": _arn("redshift-serverless", "workgroup/", name),
+        "Workgroup.Endpoint.Address": f"{name}.{place}.redshift-serverless.amazonaws.com",
+        "Workgroup.Endpoint.Port": str(port),
+    }
+
+
+def _numbered(name: str, values: Sequence[str]) -> dict[str, str]:
+    return {f"{name}.{number}": value for number, value in enumerate(values, 1)}
+
+
+def _integration(properties: Properties) -> Attributes:
+    """Check that the source writes what an integration reads, as RDS does."""
+    rds = _module("services.rds")
+    source = rds._instances.get(properties["SourceArn"].rpartition(":")[2])
+    _require(source is not None, "DBInstanceNotFound", f"{properties['SourceArn']} does not exist.")
+    _require(source["BackupRetentionPeriod"] > 0, "InvalidDBInstanceState", "The source has no automated backups.")
+    group = rds._param_groups.get(source["DBParameterGroups"][0]["DBParameterGroupName"], {"Parameters": {}})
+    lacking = [
+        name
+        for name in ("rds.logical_replication", "rds.replica_identity_full")
+        if group["Parameters"].get(name, {}).get("ParameterValue") != "1"
+    ]
+    _require(not lacking, "InvalidDBInstanceState", f"The source's parameter group lacks {' and '.join(lacking)} = 1.")
+    _require("DataFilter" in properties, "InvalidParameterValue", "A PostgreSQL source needs a DataFilter.")
+    arn = _arn("rds", "integration:", properties["SourceArn"] + properties["TargetArn"])
+    return {"IntegrationArn": arn}
+
+
+def _recorded_type(
+    attributes: Callable[[Properties], Attributes],
+    key: str,
+    *,
+    replacing: tuple[str, ...],
+    updatable: tuple[str, ...],
+    required: tuple[str, ...],
+) -> ResourceType:
+    """Return a type without a service. `attributes` checks and describes it; attribute or property `key` names it."""
+
+    def create(properties: Properties) -> tuple[str, Attributes]:
+        found = attributes(properties)
+        return found.get(key) or properties[key], found
+
+    return ResourceType(
+        create,
+        lambda _physical_id, _old, new: attributes(new),
+        lambda _physical_id, _properties: None,
+        replacing=replacing,
+        updatable=updatable,
+        required=required,
+    )
+
+
 TYPES = {
     "AWS::EC2::EIP": ResourceType(_create_eip, _update_eip, _delete_eip, replacing=(), updatable=("Domain", "Tags")),
     "AWS::EC2::NatGateway": ResourceType(
@@ -542,6 +641,48 @@ TYPES = {
     ),
     "AWS::EC2::SecurityGroupIngress": _rule_type("Ingress", "SourceSecurityGroupId"),
     "AWS::EC2::SecurityGroupEgress": _rule_type("Egress", "DestinationSecurityGroupId"),
+    "AWS::RDS::Integration": _recorded_type(
+        _integration,
+        "IntegrationArn",
+        replacing=("SourceArn", "TargetArn", "KMSKeyId", "AdditionalEncryptionContext"),
+        updatable=("DataFilter", "Description", "IntegrationName", "Tags"),
+        required=("SourceArn", "TargetArn"),
+    ),
+    "AWS::RedshiftServerless::Namespace": _recorded_type(
+        _namespace,
+        "NamespaceName",
+        replacing=("NamespaceName",),
+        updatable=(
+            "AdminPasswordSecretKmsKeyId",
+            "AdminUsername",
+            "DbName",
+            "DefaultIamRoleArn",
+            "IamRoles",
+            "KmsKeyId",
+            "LogExports",
+            "ManageAdminPassword",
+            "NamespaceResourcePolicy",
+            "Tags",
+        ),
+        required=("NamespaceName",),
+    ),
+    "AWS::RedshiftServerless::Workgroup": _recorded_type(
+        _workgroup,
+        "WorkgroupName",
+        replacing=("WorkgroupName", "NamespaceName"),
+        updatable=(
+            "BaseCapacity",
+            "ConfigParameters",
+            "EnhancedVpcRouting",
+            "MaxCapacity",
+            "Port",
+            "PubliclyAccessible",
+            "SecurityGroupIds",
+            "SubnetIds",
+            "Tags",
+        ),
+        required=("WorkgroupName", "SubnetIds", "SecurityGroupIds"),
+    ),
 }
 
 
@@ -564,6 +705,8 @@ PROPERTIES = {
         },
         _delete_bucket,
     ),
+    # It drops more, such as the logs to export: what has no place in its description of a database (docs/deploy.md).
+    "AWS::RDS::DBInstance": DroppedProperties({}, _delete_database),
 }
 
 

@@ -15,7 +15,7 @@ def of(client: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def _all(client: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
-    ec2, kms, logs, iam = client("ec2"), client("kms"), client("logs"), client("iam")
+    ec2, kms, logs, iam, rds = (client(service) for service in ("ec2", "kms", "logs", "iam", "rds"))
     for call, listed, key in (
         (ec2.describe_vpcs, "Vpcs", "VpcId"),
         (ec2.describe_subnets, "Subnets", "SubnetId"),
@@ -33,11 +33,19 @@ def _all(client: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
         (client("secretsmanager").list_secrets, "SecretList", "Name"),
         (kms.list_aliases, "Aliases", "AliasName"),
         (client("cloudformation").list_exports, "Exports", "Name"),
+        (rds.describe_db_instances, "DBInstances", "DBInstanceIdentifier"),
+        (rds.describe_db_parameter_groups, "DBParameterGroups", "DBParameterGroupName"),
+        (rds.describe_db_snapshots, "DBSnapshots", "DBSnapshotIdentifier"),
+        (rds.describe_db_subnet_groups, "DBSubnetGroups", "DBSubnetGroupName"),
     ):
         for description in call()[listed]:
             # A deleted NAT gateway is described for an hour.
             if description.get("State") != "deleted":
                 yield f"{listed} {description[key]}", description
+    for group in rds.describe_db_parameter_groups()["DBParameterGroups"]:
+        name = group["DBParameterGroupName"]
+        parameters = rds.describe_db_parameters(DBParameterGroupName=name, Source="user")["Parameters"]
+        yield f"DBParameters {name}", {parameter["ParameterName"]: parameter for parameter in parameters}
     for tag in ec2.describe_tags()["Tags"]:
         yield f"Tags {tag['ResourceId']} {tag['Key']}", tag["Value"]
     for key in kms.list_keys()["Keys"]:

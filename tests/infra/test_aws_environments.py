@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra import deploy as tool
-from infra.errors import NotConfirmed, NotConnected, StackFailed
+from infra.errors import NotConfirmed, NotConnected, NotDeletable, StackFailed
 from local import aws
 from tests.infra import inventory
 
@@ -43,7 +43,11 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
         "Addresses": nat_gateways,
         "Aliases": 2,
         "Buckets": 2,
-        "Exports": 17,
+        "DBInstances": 1,
+        "DBParameterGroups": 1,
+        "DBParameters": 1,
+        "DBSubnetGroups": 1,
+        "Exports": 25,
         "FlowLogs": 1,
         "InternetGateways": 1,
         "Keys": 2,
@@ -51,22 +55,30 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
         "NatGateways": nat_gateways,
         "NetworkAcls": 1,  # the VPC's own
         "Queues": 2,
-        "Roles": 1,
+        "Roles": 2,
         "RouteTables": 5,  # one public, three private, and the VPC's own
         "SecurityGroups": 5,  # four, and the VPC's own
         "Subnets": 6,
         "VpcEndpoints": 2,
         "Vpcs": 1,
-        "logGroups": 1,
+        "logGroups": 6,
     }
     emulator("s3").put_object(Bucket=bucket(environment), Key="landing/game/a.csv", Body=b"game_id\n")
 
+    unprotect(emulator, environment)
     destroy(environment)
 
     assert inventory.of(emulator) == empty
     assert emulator("cloudformation").describe_stacks()["Stacks"] == []
     deploy(environment, CREATOR)
     assert added(empty, inventory.of(emulator)) == added(empty, whole)
+
+
+def unprotect(emulator: Any, environment: str) -> None:
+    """Let the database be deleted, as a person does before prod is destroyed."""
+    emulator("rds").modify_db_instance(
+        DBInstanceIdentifier=f"marketplace-{environment}-store", DeletionProtection=False, ApplyImmediately=True
+    )
 
 
 def bucket(environment: str) -> str:
@@ -136,7 +148,21 @@ Outputs:
         "\nOutputs:\n": """
   Broken:
     Type: AWS::SQS::Queue
-    DependsOn: [LandingBucket, LandingBucketPolicy]
+    DependsOn: [LandingBucket, LandingBucketPolicy, ExportBucket, ExportBucketPolicy]
+    Properties:
+      VisibilityTimeout: 43201
+
+Outputs:
+""",
+    },
+    "store": {
+        'log_min_duration_statement: "1000"': 'log_min_duration_statement: "500"',
+        "log_lock_waits:": "log_checkpoints:",  # one is removed and one is added
+        "MultiAZ: !Ref StoreMultiAz": "MultiAZ: true",
+        "\nOutputs:\n": """
+  Broken:
+    Type: AWS::SQS::Queue
+    DependsOn: [Store, StoreParameterGroup]
     Properties:
       VisibilityTimeout: 43201
 
@@ -147,10 +173,11 @@ Outputs:
 UPDATED = {
     "network": {"FlowLogGroup", "StoreFromFunctions", "Vpc"},
     "storage": {"LandingBucket", "LandingBucketPolicy", "ExportBucket", "ExportBucketPolicy"},
+    "store": {"Store", "StoreParameterGroup"},
 }
 
 
-@pytest.mark.parametrize("stack", ["network", "storage"])
+@pytest.mark.parametrize("stack", ["network", "storage", "store"])
 def test_an_update_that_fails_half_way_is_rolled_back_to_what_was(emulator, editable: Path, stack: str):
     deploy("dev", CREATOR)
     emulator("s3").put_object(Bucket=bucket("dev"), Key="landing/game/a.csv", Body=b"game_id\n")
@@ -175,6 +202,7 @@ def test_an_update_that_fails_half_way_is_rolled_back_to_what_was(emulator, edit
 def test_prod_is_destroyed_when_environment_and_account_are_typed(emulator, monkeypatch, capsys):
     empty = inventory.of(emulator)
     deploy("prod", CREATOR)
+    unprotect(emulator, "prod")
     whole = inventory.of(emulator)
 
     for typed in ("", "yes\n", "prod\n", "prod 111111111111\n", "dev 000000000000\n", "PROD 000000000000\n"):
@@ -188,6 +216,28 @@ def test_prod_is_destroyed_when_environment_and_account_are_typed(emulator, monk
 
     monkeypatch.setattr("sys.stdin", io.StringIO("prod 000000000000\n"))
     destroy("prod")
+    assert inventory.of(emulator) == empty
+
+
+def test_a_protected_database_keeps_its_environment_from_being_destroyed(emulator, monkeypatch):
+    deploy("prod", CREATOR)
+    whole = inventory.of(emulator)
+    monkeypatch.setattr("sys.stdin", io.StringIO("prod 000000000000\n"))
+
+    expected = "marketplace-prod-store: the database marketplace-prod-store has deletion protection: switch it off if"
+    with pytest.raises(NotDeletable, match=rf"^Nothing was touched, because\n  {expected} you mean it$"):
+        destroy("prod")
+
+    assert inventory.of(emulator) == whole
+
+
+def test_a_database_that_somebody_deleted_does_not_stop_the_rest(emulator):
+    empty = inventory.of(emulator)
+    deploy("dev", CREATOR)
+    emulator("rds").delete_db_instance(DBInstanceIdentifier="marketplace-dev-store", SkipFinalSnapshot=True)
+
+    destroy("dev")
+
     assert inventory.of(emulator) == empty
 
 

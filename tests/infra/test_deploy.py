@@ -529,9 +529,8 @@ def test_a_deployment_goes_on_when_nobody_reads_its_output(emulator):
 
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
-    assert statuses(emulator("cloudformation")) == {
-        f"marketplace-dev-{name}": "CREATE_COMPLETE" for name in ("keys", "network", "ingest", "storage")
-    }
+    names = ("keys", "network", "ingest", "storage", "store", "warehouse")
+    assert statuses(emulator("cloudformation")) == {f"marketplace-dev-{name}": "CREATE_COMPLETE" for name in names}
 
 
 @pytest.mark.parametrize(("environment", "code"), [("dev", 0), ("staging", 1)])

@@ -193,9 +193,10 @@ def test_dev_qa_and_prod_are_the_same_stacks_with_the_same_parameters_set():
     )
 
     assert dev == qa == prod
-    assert [name for name, _ in dev] == ["keys", "network", "ingest", "storage"]
-    # What runs on AWS runs on a machine first. On AWS there is no database to connect to yet.
-    assert local == [*dev, ("connections", [])]
+    assert [name for name, _ in dev] == ["keys", "network", "ingest", "storage", "store", "warehouse"]
+    # What runs on AWS runs on a machine first; its databases run there without a stack. Nothing on AWS reads the
+    # connections yet.
+    assert local == [*dev[:4], ("connections", [])]
 
 
 def test_networks_of_the_environments_do_not_overlap():
@@ -223,7 +224,31 @@ def test_what_differs_between_environments_is_this():
         "NatGateways": ["One", "One", "One", "PerZone"],
         "FlowLogRetentionDays": ["1", "7", "14", "90"],
         "RawFileRetentionDays": ["30", "30", "30", "90"],
+        # dev, qa and prod
+        "StoreInstanceClass": ["db.t4g.small", "db.t4g.small", "db.m7g.large"],
+        "StoreStorageGiB": ["20", "20", "100"],
+        "StoreMaxStorageGiB": ["50", "50", "500"],
+        "StoreMultiAz": ["false", "false", "true"],
+        "StoreDeletionProtection": ["false", "false", "true"],
+        "StoreBackupDays": ["1", "1", "14"],
+        "StoreLogRetentionDays": ["7", "14", "90"],
+        "ZeroEtl": ["false"] * 6,  # of the store and of the warehouse
+        "WarehouseBaseRpu": ["8", "8", "8"],
+        "WarehouseMaxRpu": ["16", "16", "64"],
+        "WarehouseMaxQuerySeconds": ["900", "900", "3600"],
+        "WarehouseLogRetentionDays": ["7", "14", "90"],
     }
+
+
+@pytest.mark.parametrize("environment", ON_AWS)
+def test_storage_and_capacity_have_room_to_grow_and_a_warehouse_integrates_no_store_that_does_not(environment: str):
+    stacks = {stack.name: stack.parameters for stack in environments.load(environment).stacks}
+    store, warehouse = stacks["store"], stacks["warehouse"]
+
+    # RDS takes no less than a tenth.
+    assert int(store["StoreMaxStorageGiB"]) >= 1.1 * int(store["StoreStorageGiB"])
+    assert int(warehouse["WarehouseMaxRpu"]) >= int(warehouse["WarehouseBaseRpu"])
+    assert (store["ZeroEtl"], warehouse["ZeroEtl"]) != ("false", "true")
 
 
 @pytest.mark.parametrize("environment", ["local", *ON_AWS])
@@ -240,10 +265,16 @@ def test_what_a_stack_imports_is_exported_by_one_before_it(environment: str, par
         outputs = templates.load(templates.DIRECTORY / f"{stack.name}.yaml")["Outputs"]
         exported |= {f"marketplace-{environment}-{name}" for name in outputs}
 
-    assert imported == {
-        f"marketplace-{environment}-{name}"
-        for name in ("DataKeyArn", "LogsKeyArn", "LandingBucketName", "LandingQueueArn")
-    }
+    of_all = ("DataKeyArn", "LogsKeyArn", "LandingBucketName", "LandingQueueArn")
+    of_databases = (
+        "PrivateSubnetIds",
+        "StoreSecurityGroupId",
+        "WarehouseSecurityGroupId",
+        "ExportBucketArn",
+        "StoreArn",
+    )
+    names = of_all if environment == "local" else (*of_all, *of_databases)
+    assert imported == {f"marketplace-{environment}-{name}" for name in names}
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,33 @@ marketplace-dev-storage: new; cannot be computed before there is marketplace-dev
 marketplace-dev-LandingBucketName, marketplace-dev-LandingQueueArn; by its template, at most:
   + LandingBucket (AWS::S3::Bucket)
   + LandingBucketPolicy (AWS::S3::BucketPolicy)
+  + ExportBucket (AWS::S3::Bucket)
+  + ExportBucketPolicy (AWS::S3::BucketPolicy)
 """
-UNCHANGED = [f"marketplace-dev-{name}: unchanged" for name in ("keys", "network", "ingest", "storage")]
+STORE = """\
+marketplace-dev-store: new; cannot be computed before there is marketplace-dev-DataKeyArn, \
+marketplace-dev-LogsKeyArn, marketplace-dev-PrivateSubnetIds, marketplace-dev-StoreSecurityGroupId; by its template, \
+at most:
+  + StoreSubnetGroup (AWS::RDS::DBSubnetGroup)
+  + StoreParameterGroup (AWS::RDS::DBParameterGroup)
+  + StoreLogGroup (AWS::Logs::LogGroup)
+  + StoreUpgradeLogGroup (AWS::Logs::LogGroup)
+  + Store (AWS::RDS::DBInstance)
+"""
+WAREHOUSE = """\
+marketplace-dev-warehouse: new; cannot be computed before there is marketplace-dev-DataKeyArn, \
+marketplace-dev-ExportBucketArn, marketplace-dev-LogsKeyArn, marketplace-dev-PrivateSubnetIds, \
+marketplace-dev-StoreArn, marketplace-dev-WarehouseSecurityGroupId; by its template, at most:
+  + WarehouseRole (AWS::IAM::Role)
+  + WarehouseConnectionLogGroup (AWS::Logs::LogGroup)
+  + WarehouseUserLogGroup (AWS::Logs::LogGroup)
+  + WarehouseActivityLogGroup (AWS::Logs::LogGroup)
+  + WarehouseNamespace (AWS::RedshiftServerless::Namespace)
+  + WarehouseWorkgroup (AWS::RedshiftServerless::Workgroup)
+  + WarehouseIntegration (AWS::RDS::Integration), if HasZeroEtl
+"""
+NAMES = ("keys", "network", "ingest", "storage", "store", "warehouse")
+UNCHANGED = [f"marketplace-dev-{name}: unchanged" for name in NAMES]
 
 Plan = Callable[..., list[str]]
 
@@ -92,7 +117,7 @@ def test_a_new_environment(plan: Plan, emulator):
         "marketplace-dev-network: new; cannot be computed before there is marketplace-dev-LogsKeyArn; by its template, "
         "at most:",
     ]
-    assert lines[network:] == (INGEST + STORAGE).splitlines()
+    assert lines[network:] == (INGEST + STORAGE + STORE + WAREHOUSE).splitlines()
     # Of the rest: each resource of the template once, with its condition where it has one.
     assert lines[6] == "  + Vpc (AWS::EC2::VPC)"
     assert len(lines[6:network]) == 49
@@ -128,7 +153,7 @@ def test_a_stack_that_cannot_be_updated_now(plan: Plan, monkeypatch, status: str
         *UNCHANGED[:2],
         f"marketplace-dev-ingest: {status}, in which CloudFormation computes nothing: wait for its end, or see what "
         "deploy says",
-        UNCHANGED[3],
+        *UNCHANGED[3:],
     ]
 
 
@@ -148,7 +173,7 @@ def test_changed_properties(plan: Plan):
         # These refer to the queue, and the emulator does not know of alarms and policies that they are never replaced.
         "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
         "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
-        UNCHANGED[3],
+        *UNCHANGED[3:],
     ]
 
 
@@ -166,7 +191,7 @@ def test_a_replacement_is_loud_and_says_what_becomes_of_the_old_one(plan: Plan, 
         "  ~ LandingQueue (AWS::SQS::Queue): RedrivePolicy",
         "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
         "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
-        UNCHANGED[3],
+        *UNCHANGED[3:],
     ]
 
     template = editable / "templates" / "ingest.yaml"
@@ -181,7 +206,7 @@ def test_a_removal(plan: Plan, editable: Path):
     deploy("dev", CREATOR)
     alarm = (editable / "templates" / "ingest.yaml").read_text().partition("  OldestEventAlarm:\n")[2]
     edit(editable, "ingest", "  OldestEventAlarm:\n" + alarm.partition("\nOutputs:")[0], "")
-    edit(editable, "storage", "    DeletionPolicy: Delete", "    DeletionPolicy: Retain")
+    edit(editable, "storage", "Delete\n    UpdateReplacePolicy: Retain", "Retain\n    UpdateReplacePolicy: Retain")
     deploy("dev", CREATOR)  # the policy counts as it was deployed
     text = (editable / "templates" / "storage.yaml").read_text()
     (editable / "templates" / "storage.yaml").write_text(text.partition("Resources:")[0] + NOTHING)
@@ -189,9 +214,12 @@ def test_a_removal(plan: Plan, editable: Path):
     assert plan() == [
         *UNCHANGED[:3],
         "marketplace-dev-storage: changes",
+        "  - ExportBucket (AWS::S3::Bucket): REMOVED; it is deleted with what is in it",
+        "  - ExportBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
         "  - LandingBucket (AWS::S3::Bucket): REMOVED; it is kept, outside the stack",
         "  - LandingBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
         "  + Nothing (AWS::CloudFormation::WaitConditionHandle)",
+        *UNCHANGED[4:],
     ]
 
 
@@ -275,11 +303,12 @@ def test_what_causes_a_replacement_is_what_is_certain_to(details: list[dict[str,
 
 def test_a_stack_that_imports_what_is_not_there_yet(plan: Plan, editable: Path):
     deploy("dev", CREATOR)
-    edit(editable, "storage", "${Project}-${Environment}-DataKeyArn", "${Project}-${Environment}-OtherKeyArn")
+    edit(editable, "storage", "${Project}-${Environment}-LandingQueueArn", "${Project}-${Environment}-OtherQueueArn")
 
     assert plan() == [
         *UNCHANGED[:3],
-        "marketplace-dev-storage: cannot be computed before there is marketplace-dev-OtherKeyArn",
+        "marketplace-dev-storage: cannot be computed before there is marketplace-dev-OtherQueueArn",
+        *UNCHANGED[4:],
     ]
 
 

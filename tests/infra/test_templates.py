@@ -18,7 +18,15 @@ COMMON_PARAMETERS = ("Project", "Environment", "Creator")
 
 
 def test_templates_are_these():
-    assert [path.stem for path in templates.PATHS] == ["connections", "ingest", "keys", "network", "storage"]
+    assert [path.stem for path in templates.PATHS] == [
+        "connections",
+        "ingest",
+        "keys",
+        "network",
+        "storage",
+        "store",
+        "warehouse",
+    ]
 
 
 @pytest.mark.parametrize("path", templates.PATHS, ids=lambda path: path.stem)
@@ -44,6 +52,8 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         # 4 security groups, a log group, a role, a flow log
         "network": 27,
         "storage": 2,  # buckets
+        "store": 5,  # a subnet group, a parameter group, 2 log groups, a database
+        "warehouse": 7,  # a role, 3 log groups, a namespace, a workgroup, an integration
     }
     expected = {
         "creator": {"Ref": "Creator"},
@@ -120,20 +130,28 @@ def test_no_two_templates_have_an_output_of_one_name():
     assert sorted(names) == sorted(set(names))
 
 
+NAMES = (
+    *("QueueName", "AlarmName", "Name", "AliasName", "LogGroupName", "RoleName", "GroupName"),
+    *("DBInstanceIdentifier", "NamespaceName", "WorkgroupName", "IntegrationName"),
+)
+# Where RDS and Redshift write their logs is for them to say.
+PREFIXES = r"(alias)?/?|/aws/rds/instance/|/aws/redshift/"
+
+
 def test_named_resources_carry_project_and_environment():
     named = [
         json.dumps(value)
         for resource in templates.resources().values()
         for name, value in resource["Properties"].items()
-        if name in ("QueueName", "AlarmName", "Name", "AliasName", "LogGroupName", "RoleName", "GroupName")
-        and "Ref" not in value
+        if name in NAMES and "Ref" not in value
     ]
 
-    # 2 queues, 2 alarms, 4 secrets, 2 aliases, 1 log group; the bucket's name comes from the ingest stack. Security
-    # groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own could
-    # not be replaced.
-    assert len(named) == 11
-    assert [name for name in named if not re.match(r'{"Fn::Sub": "(alias)?/?\$\{Project}-\$\{Environment}', name)] == []
+    # 2 queues, 2 alarms, 4 secrets, 2 aliases, 6 log groups, a database, a namespace, a workgroup, an integration; the
+    # bucket's name comes from the ingest stack. Security groups and roles get names from CloudFormation, which begin
+    # with the stack's: one with a name of its own could not be replaced.
+    assert len(named) == 20
+    expected = re.compile(rf'{{"Fn::Sub": "({PREFIXES})\$\{{Project}}-\$\{{Environment}}')
+    assert [name for name in named if not expected.match(name)] == []
 
 
 def test_passwords_are_never_echoed():
@@ -333,6 +351,10 @@ def test_nothing_is_allowed_to_everyone():
         "LogsKey.LogGroupsOfThisEnvironment",
         "S3Endpoint.ImageLayers",
         "S3Endpoint.ThisAccountOnItsOwn",
+        "WarehouseRole.",  # who may take it, and what it may do: test_store_and_warehouse.py
+        "WarehouseRole.DecryptionOfTheSync",
+        "WarehouseRole.FilesOfTheSync",
+        "WarehouseRole.ListingOfTheSync",
     ]
     # The account's administration of its keys has no condition; an endpoint's policy has no other principal than *.
     for name in ("LandingQueuePolicy.EventsOfTheLandingBucket", "LogsKey.LogGroupsOfThisEnvironment"):
@@ -352,11 +374,17 @@ def test_keys_rotate_and_are_administered_by_iam_policies_of_this_account_only()
     assert len(keys["DataKey"]["KeyPolicy"]["Statement"]) == 1
     (logs,) = keys["LogsKey"]["KeyPolicy"]["Statement"][1:]
     assert logs["Principal"] == {"Service": {"Fn::Sub": "logs.${AWS::Region}.${AWS::URLSuffix}"}}
-    groups = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/${Project}-${Environment}/*"
-    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": {"Fn::Sub": groups}}}
+    groups = (
+        "/${Project}-${Environment}/",
+        "/aws/rds/instance/${Project}-${Environment}-store/",
+        "/aws/redshift/${Project}-${Environment}-warehouse/",
+    )
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
+    contexts = [{"Fn::Sub": f"{arn}{group}*"} for group in groups]
+    assert logs["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": contexts}}
     # Only a log group of such a name may use the key.
     for group in templates.of_type("AWS::Logs::LogGroup").values():
-        assert group["LogGroupName"]["Fn::Sub"].startswith("/${Project}-${Environment}/")
+        assert group["LogGroupName"]["Fn::Sub"].startswith(groups)
 
 
 def test_keys_have_an_alias_each():
@@ -373,10 +401,16 @@ def test_keys_have_an_alias_each():
 def test_log_groups_are_encrypted_and_expire():
     groups = templates.of_type("AWS::Logs::LogGroup")
 
-    assert sorted(groups) == ["FlowLogGroup"]
+    assert {logical_id: group["RetentionInDays"]["Ref"] for logical_id, group in groups.items()} == {
+        "FlowLogGroup": "FlowLogRetentionDays",
+        "StoreLogGroup": "StoreLogRetentionDays",
+        "StoreUpgradeLogGroup": "StoreLogRetentionDays",
+        "WarehouseConnectionLogGroup": "WarehouseLogRetentionDays",
+        "WarehouseUserLogGroup": "WarehouseLogRetentionDays",
+        "WarehouseActivityLogGroup": "WarehouseLogRetentionDays",
+    }
     for group in groups.values():
         assert group["KmsKeyId"] == {"Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-LogsKeyArn"}}
-        assert group["RetentionInDays"] == {"Ref": "FlowLogRetentionDays"}
 
 
 def test_all_traffic_of_the_vpc_is_logged_by_a_role_that_only_flow_logs_of_this_account_may_take():
@@ -385,7 +419,7 @@ def test_all_traffic_of_the_vpc_is_logged_by_a_role_that_only_flow_logs_of_this_
     assert flow_log["LogGroupName"] == {"Ref": "FlowLogGroup"}
     assert flow_log["DeliverLogsPermissionArn"] == {"Fn::GetAtt": ["FlowLogRole", "Arn"]}
 
-    (role,) = templates.of_type("AWS::IAM::Role").values()
+    role = templates.of_type("AWS::IAM::Role")["FlowLogRole"]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "vpc-flow-logs.amazonaws.com"}
     arn = "arn:${AWS::Partition}:ec2:${AWS::Region}:${AWS::AccountId}:vpc-flow-log/*"
@@ -523,7 +557,15 @@ def test_stateful_resources_say_what_becomes_of_them():
         logical_id: (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
         for (_, logical_id), resource in templates.resources().items()
         if resource["Type"]
-        in ("AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket", "AWS::SQS::Queue", "AWS::SecretsManager::Secret")
+        in (
+            "AWS::KMS::Key",
+            "AWS::Logs::LogGroup",
+            "AWS::RDS::DBInstance",
+            "AWS::RedshiftServerless::Namespace",
+            "AWS::S3::Bucket",
+            "AWS::SQS::Queue",
+            "AWS::SecretsManager::Secret",
+        )
     }
 
     assert policies == {
@@ -538,4 +580,11 @@ def test_stateful_resources_say_what_becomes_of_them():
         "StoreWriterConnection": ("Delete", "Delete"),
         "StoreReaderConnection": ("Delete", "Delete"),
         "WarehouseConnection": ("Delete", "Delete"),
+        "StoreLogGroup": ("Delete", "Delete"),
+        "StoreUpgradeLogGroup": ("Delete", "Delete"),
+        "Store": ("Delete", "Snapshot"),
+        "WarehouseConnectionLogGroup": ("Delete", "Delete"),
+        "WarehouseUserLogGroup": ("Delete", "Delete"),
+        "WarehouseActivityLogGroup": ("Delete", "Delete"),
+        "WarehouseNamespace": ("Delete", "Delete"),
     }

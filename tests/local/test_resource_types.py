@@ -26,6 +26,9 @@ TYPES = [
     "AWS::EC2::NatGateway",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::RDS::Integration",
+    "AWS::RedshiftServerless::Namespace",
+    "AWS::RedshiftServerless::Workgroup",
 ]
 STACK = "network"
 STACK_TAGS = [{"Key": "project", "Value": "marketplace"}]
@@ -98,7 +101,7 @@ def tags(resource: dict[str, Any]) -> dict[str, str]:
 
 
 def network() -> dict[str, Any]:
-    """A VPC with all five types."""
+    """A VPC with all types of EC2."""
     return {
         "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
         "Subnet": {
@@ -186,7 +189,7 @@ def stack(port: int, directory: Path) -> Stack:
     return Stack(port, directory)
 
 
-def test_all_types_are_there_and_named_in_the_record(stack):
+def test_all_types_of_ec2_are_there_and_named_in_the_record(stack):
     stack.deploy(network())
 
     (address,) = stack.ec2.describe_addresses()["Addresses"]
@@ -863,6 +866,185 @@ def test_the_emulator_by_itself_lacks_all_this(tmp_path):
             stack.delete()
         assert stack.status() == "DELETE_FAILED"
         assert stack.reason("Key") == "unsupported operand type(s) for +: 'float' and 'str'"
+
+
+def databases() -> dict[str, Any]:
+    """A store, a warehouse over three zones, and an integration between them."""
+    subnets = {
+        f"Subnet{zone}": {
+            "Type": "AWS::EC2::Subnet",
+            "Properties": {
+                "VpcId": {"Ref": "Vpc"},
+                "CidrBlock": f"10.0.{number}.0/24",
+                "AvailabilityZone": f"us-east-1{zone}",
+            },
+        }
+        for number, zone in enumerate("abc")
+    }
+    return subnets | {
+        "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}},
+        "Group": {
+            "Type": "AWS::EC2::SecurityGroup",
+            "Properties": {"GroupDescription": "a group", "VpcId": {"Ref": "Vpc"}},
+        },
+        "Parameters": {
+            "Type": "AWS::RDS::DBParameterGroup",
+            "Properties": {
+                "Family": "postgres15",
+                "Description": "a source",
+                "Parameters": {"rds.logical_replication": "1", "rds.replica_identity_full": "1"},
+            },
+        },
+        "Store": {
+            "Type": "AWS::RDS::DBInstance",
+            "DeletionPolicy": "Delete",
+            "Properties": {
+                "DBInstanceIdentifier": "store",
+                "Engine": "postgres",
+                "DBParameterGroupName": {"Ref": "Parameters"},
+                "DeletionProtection": "false",
+            },
+        },
+        "Namespace": {
+            "Type": "AWS::RedshiftServerless::Namespace",
+            "Properties": {"NamespaceName": "warehouse", "DbName": "warehouse", "IamRoles": [ROLE]},
+        },
+        "Workgroup": {
+            "Type": "AWS::RedshiftServerless::Workgroup",
+            "Properties": {
+                "WorkgroupName": "workgroup",
+                "NamespaceName": {"Ref": "Namespace"},
+                "EnhancedVpcRouting": True,
+                "BaseCapacity": "8",
+                "MaxCapacity": "16",
+                "SubnetIds": [{"Ref": f"Subnet{zone}"} for zone in "abc"],
+                "SecurityGroupIds": [{"Ref": "Group"}],
+                "Tags": [{"Key": "creator", "Value": "tests"}],
+            },
+        },
+        "Integration": {
+            "Type": "AWS::RDS::Integration",
+            "DependsOn": "Workgroup",
+            "Properties": {
+                "SourceArn": {"Fn::GetAtt": ["Store", "DBInstanceArn"]},
+                "TargetArn": {"Fn::GetAtt": ["Namespace", "Namespace.NamespaceArn"]},
+                "DataFilter": "include: store.store.*",
+            },
+        },
+    }
+
+
+RECORDED = ("Namespace", "Workgroup", "Integration")
+
+
+def test_a_warehouse_is_recorded_with_what_it_was_given_and_tells_where_it_would_be(stack, directory):
+    template = databases()
+    outputs = {
+        "Address": {"Fn::GetAtt": ["Workgroup", "Workgroup.Endpoint.Address"]},
+        "Port": {"Fn::Sub": "${Workgroup.Workgroup.Endpoint.Port}"},
+        "Arn": {"Fn::GetAtt": ["Namespace", "Namespace.NamespaceArn"]},
+    }
+    body = {"Resources": template, "Outputs": {name: {"Value": value} for name, value in outputs.items()}}
+    stack.cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(body), Tags=STACK_TAGS)
+    stack.cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=STACK, WaiterConfig={"Delay": 0.05, "MaxAttempts": 200}
+    )
+
+    (described,) = stack.cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    values = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+    assert values.pop("Arn").startswith("arn:aws:redshift-serverless:us-east-1:000000000000:namespace/")
+    assert values == {
+        "Address": "workgroup.000000000000.us-east-1.redshift-serverless.amazonaws.com",
+        "Port": "5439",
+    }
+    assert (stack.physical_id("Namespace"), stack.physical_id("Workgroup")) == ("warehouse", "workgroup")
+    assert stack.physical_id("Integration").startswith("arn:aws:rds:us-east-1:000000000000:integration:")
+    lines = [json.loads(line) for line in (directory / "state" / RECORD).read_text().splitlines()]
+    recorded = {line["logical_id"]: line["properties"] for line in lines}
+    assert recorded["Workgroup"]["MaxCapacity"] == "16"
+    assert recorded["Workgroup"]["SubnetIds"] == [stack.physical_id(f"Subnet{zone}") for zone in "abc"]
+    assert tags(recorded["Workgroup"]) == {"creator": "tests", "project": "marketplace"}
+    assert recorded["Integration"]["DataFilter"] == "include: store.store.*"
+
+
+def test_a_warehouse_changes_in_place_and_goes_with_its_stack(stack):
+    template = databases()
+    stack.deploy(template)
+    before = {name: stack.physical_id(name) for name in RECORDED}
+
+    template["Namespace"]["Properties"]["LogExports"] = ["userlog"]
+    template["Workgroup"]["Properties"]["MaxCapacity"] = "32"
+    template["Integration"]["Properties"]["DataFilter"] = "include: store.*.*"
+    stack.deploy(template, "update")
+    stack.delete()
+
+    updated_and_deleted = [line for line in stack.record() if line[0] != "create" and line[1] in RECORDED]
+    assert sorted(updated_and_deleted) == sorted(
+        (action, name, before[name]) for name in RECORDED for action in ("update", "delete")
+    )
+    assert stack.client("rds").describe_db_instances()["DBInstances"] == []
+
+
+REFUSED_DATABASES = [
+    ("Namespace", {"DefaultIamRoleArn": f"{ROLE}-2"}, "ValidationException: DefaultIamRoleArn must be one of IamRoles"),
+    (
+        "Namespace",
+        {"AdminUserPassword": "a"},
+        "Unsupported: AdminUserPassword: local/resource_types.py cannot apply it.",
+    ),
+    ("Workgroup", {"MaxCapacity": "4"}, "ValidationException: MaxCapacity 4 is less than BaseCapacity 8."),
+    (
+        "Workgroup",
+        {"SubnetIds": [{"Ref": "Subneta"}, {"Ref": "Subnetb"}]},
+        "ValidationException: Subnets in 3 zones are needed, these lie in 2.",
+    ),
+    ("Workgroup", {"SubnetIds": ["subnet-0"]}, "InvalidSubnetID.NotFound: The subnet ID 'subnet-0' does not exist"),
+    (
+        "Workgroup",
+        {"SecurityGroupIds": ["sg-00000000000000000"]},
+        "InvalidGroup.NotFound: The security group 'sg-00000000000000000' does not exist",
+    ),
+    ("Integration", {"SourceArn": "arn:aws:rds:us-east-1:000000000000:db:none"}, "DBInstanceNotFound: arn:aws:rds:"),
+    ("Integration", {"KMSKeyId": "a", "Encryption": "b"}, "Unsupported: Encryption: local/resource_types.py cannot"),
+    (
+        "Parameters",
+        {"Parameters": {"rds.logical_replication": "1"}},
+        "InvalidDBInstanceState: The source's parameter group lacks rds.replica_identity_full = 1.",
+    ),
+    ("Store", {"BackupRetentionPeriod": "0"}, "InvalidDBInstanceState: The source has no automated backups."),
+    ("Integration", {"DataFilter": {"Ref": "AWS::NoValue"}}, "InvalidParameterValue: A PostgreSQL source needs a Data"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "reason"), REFUSED_DATABASES, ids=[line for *_, line in REFUSED_DATABASES])
+def test_a_warehouse_that_aws_refuses_is_refused_and_rolled_back(stack, name, changes, reason):
+    template = databases()
+    template[name]["Properties"] |= changes
+
+    with pytest.raises(WaiterError):
+        stack.deploy(template)
+
+    assert stack.status() == "ROLLBACK_COMPLETE"
+    refused = name if name in RECORDED else "Integration"  # of which they are the source
+    assert stack.reason(refused).startswith(reason)
+    assert stack.client("rds").describe_db_instances()["DBInstances"] == []
+
+
+def test_a_protected_database_is_not_deleted(stack):
+    template = databases()
+    template["Store"]["Properties"]["DeletionProtection"] = "true"
+    stack.deploy(template)
+
+    with pytest.raises(WaiterError):
+        stack.delete()
+
+    assert stack.status() == "DELETE_FAILED"
+    protected = "InvalidParameterCombination: Cannot delete a DB instance when DeletionProtection is enabled."
+    assert stack.reason("Store") == protected
+    rds = stack.client("rds")
+    rds.modify_db_instance(DBInstanceIdentifier="store", DeletionProtection=False, ApplyImmediately=True)
+    stack.delete()
+    assert rds.describe_db_instances()["DBInstances"] == []
 
 
 PINS = REPO / "local" / "requirements-emulator.in"
