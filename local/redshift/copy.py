@@ -39,9 +39,11 @@ _FORMAT = r"format text, delimiter E'\x1f'"
 _NULL = r"\N"
 _ESCAPES = {"\\": r"\\", "\n": r"\n", "\r": r"\r", _DELIMITER: r"\x1f", '"': r"\x22"}
 
-# What is read, checked and sent at once. A row must fit.
-BLOCK_BYTES = 4 * 1024 * 1024
-BATCH_ROWS = 50_000
+# What is read, checked and sent at once. Arrow reads up to 32 blocks ahead when PostgreSQL is slower than S3, so they
+# are small unless a row may be large: it must fit into one.
+BLOCK_BYTES = 1024 * 1024
+LONG_ROW_BYTES = 4 * 1024 * 1024
+BATCH_ROWS = 10_000
 
 _COLUMNS = """
 select a.attname, t.typname, a.atttypmod, a.attidentity
@@ -50,6 +52,8 @@ inner join pg_catalog.pg_type as t on a.atttypid = t.oid
 where a.attrelid = {table}::regclass and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
+# Types whose texts have no length of their own.
+_UNBOUNDED = frozenset({"jsonb", "bytea"})
 _NOT_UTF8 = "String contains invalid or unsupported UTF8 codepoints"
 _TEXTS = frozenset({"varchar", "bpchar", "text"})
 _FORMATS = {
@@ -232,7 +236,10 @@ def _csv(body: Body, copy: Copy, targets: list[Target], place: Place) -> Iterato
         reader = pa.csv.open_csv(
             stream,
             read_options=pa.csv.ReadOptions(
-                column_names=names, skip_rows=copy.skipped_lines, block_size=BLOCK_BYTES, use_threads=False
+                column_names=names,
+                skip_rows=copy.skipped_lines,
+                block_size=_block_bytes(copy, targets),
+                use_threads=False,
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter=copy.delimiter,
@@ -258,6 +265,15 @@ def _csv(body: Body, copy: Copy, targets: list[Target], place: Place) -> Iterato
         raise RefusedError(f"{place.url} cannot be read: {error}", INTERNAL_ERROR) from error
     except (OSError, EOFError) as error:
         raise RefusedError(f"{place.url} cannot be read: {error}", INTERNAL_ERROR) from error
+
+
+def _block_bytes(copy: Copy, targets: list[Target]) -> int:
+    """Return how large a block must be for each row that can be loaded, with every sign of its texts escaped."""
+    if copy.truncate_columns or copy.trim_blanks or any(t.type in _UNBOUNDED for t in targets):
+        return LONG_ROW_BYTES
+    texts = [t.bytes for t in targets if t.is_text]
+    is_short = None not in texts and sum(2 * (bound or 0) for bound in texts) < BLOCK_BYTES // 2
+    return BLOCK_BYTES if is_short else LONG_ROW_BYTES
 
 
 def _texts(batch: pa.RecordBatch, targets: list[Target], place: Place, row: int) -> pa.RecordBatch:

@@ -46,6 +46,20 @@ def test_psycopg_writes_many_rows_at_once(connection: psycopg.Connection, wareho
     assert warehouse.rows("select * from game order by 1") == rows
 
 
+def test_copy_takes_a_row_of_two_million_bytes(connection: psycopg.Connection, warehouse: Warehouse) -> None:
+    connection.execute("create table document (number int, body super)")
+    connection.execute("create table beginning (number int, body varchar(3))")
+    place = warehouse.put("long.csv", f'1,"""{"x" * 2_000_000}"""\n2,"""y"""\n')
+    connection.execute(f"copy document from '{place}' iam_role default csv")
+    connection.execute(f"copy beginning from '{place}' iam_role default csv truncatecolumns")
+    connection.commit()
+    assert warehouse.rows("select number, octet_length(body::text) from document order by 1") == [
+        (1, 2_000_002),
+        (2, 3),
+    ]
+    assert warehouse.rows("select * from beginning order by 1") == [(1, '"xx'), (2, '"y"')]
+
+
 def test_a_pipeline_with_copy_in_a_transaction_is_done_in_its_order(
     connection: psycopg.Connection, warehouse: Warehouse
 ) -> None:
