@@ -271,6 +271,8 @@ class Platform:
         """Wait until a part answers at a port of its own. One that was not `started` and hangs is started once."""
         try:
             self.supervisor.wait(part, answers, HANG_SECONDS)
+        except warehouse.WrongPasswordError:
+            raise
         except LocalError:
             if started or self.supervisor.statuses()[part].state in DOWN:
                 raise

@@ -14,11 +14,16 @@ from redshift_connector.core import Connection
 
 from local import ports, postgres
 from local import state as states
+from local.errors import LocalError
 from local.layout import Layout, tool
 from local.state import State
 
 DATABASE = "warehouse"
 USER = "warehouse_owner"
+
+
+class WrongPasswordError(LocalError):
+    """PostgreSQL refuses the password by which the endpoint is asked: waiting does not help."""
 
 
 def command(state: State) -> list[str]:
@@ -39,11 +44,20 @@ def public_environment(state: State) -> dict[str, str]:
 
 
 def answers(state: State) -> bool:
-    """Tell whether a session through the endpoint answers. It has none to give while PostgreSQL is down."""
+    """Tell whether a session through the endpoint answers. It has none to give while PostgreSQL is down.
+
+    Raises WrongPasswordError.
+    """
     try:
         with postgres.connect(state, DATABASE, USER, part="redshift") as session:
             return session.execute("select 1").fetchone() == (1,)
-    except psycopg.OperationalError:
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise WrongPasswordError(
+                f"The PostgreSQL behind the Redshift endpoint on port {state.ports['redshift']} refuses {USER} with the"
+                " password of .local/state.json: somebody has given the role another, or the endpoint is not this"
+                " platform's. `make down`, then `make up` gives it this one."
+            ) from None
         return False
 
 
@@ -71,7 +85,11 @@ def at_head(state: State) -> bool:
 
 def main() -> int:
     """Return 0 when the endpoint of this clone's platform answers."""
-    is_well = answers(states.load(Layout()))
+    try:
+        is_well = answers(states.load(Layout()))
+    except WrongPasswordError as error:
+        print(error)
+        return 1
     print("redshift is healthy" if is_well else "redshift does not answer")
     return 0 if is_well else 1
 

@@ -28,7 +28,7 @@ import redshift_connector
 from airflow.providers.amazon.aws.hooks.redshift_sql import RedshiftSQLHook
 from airflow.sdk import Connection
 
-from local import airflow, cli, demo, emulator, envfile, interruption, ports, postgres, state
+from local import airflow, cli, demo, emulator, envfile, interruption, ports, postgres, state, warehouse
 from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.platform import Platform
@@ -597,6 +597,25 @@ def test_a_database_server_that_is_not_ours_gets_no_sql(running: tuple[Platform,
     other.passwords = platform.state.passwords
     with pytest.raises(LocalError, match=r"belongs to the PostgreSQL of .*/state/postgres/data, not to this one"):
         postgres.answers(other)
+
+
+def test_a_password_that_the_warehouse_refuses_is_named(
+    running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    platform, said = running
+    with postgres.connect(platform.state) as superuser, monkeypatch.context() as patch:
+        superuser.execute("alter role warehouse_owner password 'another'")
+        # So that `up` does not mend it.
+        patch.setattr(postgres, "create_roles_and_databases", lambda _state: None)
+        with pytest.raises(LocalError, match="refuses warehouse_owner with the password of"):
+            platform.up()
+        assert "redshift hangs: starting it anew" not in said
+        patch.setattr(warehouse, "Layout", lambda: platform.layout)
+        assert warehouse.main() == 1
+        (line,) = capsys.readouterr().out.splitlines()
+        assert "refuses warehouse_owner" in line
+    platform.up()
+    redshift(platform).close()
 
 
 def test_a_second_start_at_the_same_time_is_refused(running: tuple[Platform, list[str]]):
