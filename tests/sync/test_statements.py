@@ -30,6 +30,7 @@ def test_rows_are_selected_in_the_columns_of_the_warehouse() -> None:
         'copy (select "place_id", "line", public.st_x("at"::public.geometry)::numeric(9, 6),'
         ' public.st_y("at"::public.geometry)::numeric(9, 6), "order"::text from "store"."place"'
         " where row_xid >= pg_catalog.pg_snapshot_xmin('5:9:7'::pg_snapshot)"
+        " and row_xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
         " and not pg_catalog.pg_visible_in_snapshot(row_xid, '5:9:7'::pg_snapshot))"
         " to stdout (format csv, null '@NULL@', encoding 'UTF8')"
     )
@@ -43,6 +44,7 @@ def test_keys_that_are_gone_are_those_of_tombstones_without_a_row() -> None:
         'select "g"."place_id", "g"."line" from (select distinct (t.key ->> \'place_id\')::text as "place_id",'
         " (t.key ->> 'line')::integer as \"line\" from ops.tombstone as t where t.table_name = 'store.place'"
         " and row_xid >= pg_catalog.pg_snapshot_xmin('5:9:7'::pg_snapshot)"
+        " and row_xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
         " and not pg_catalog.pg_visible_in_snapshot(row_xid, '5:9:7'::pg_snapshot)) as g"
         ' where not exists (select from "store"."place" as r'
         ' where r."place_id" = g."place_id" and r."line" = g."line")'

@@ -53,10 +53,12 @@ def all_rows(table: Table) -> sql.Composed:
 def _new(snapshot: str) -> sql.Composed:
     """Return the condition that a row was written by what has become visible since a snapshot.
 
-    The first half has an index.
+    The two bounds have an index. The upper one is of rows that a dump has brought from a cluster ahead of this one: all
+    were loaded when it was restored, and each sync would export them again until this cluster has come as far.
     """
     return sql.SQL(
         "row_xid >= pg_catalog.pg_snapshot_xmin({0}::pg_snapshot)"
+        " and row_xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
         " and not pg_catalog.pg_visible_in_snapshot(row_xid, {0}::pg_snapshot)"
     ).format(sql.Literal(snapshot))
 
