@@ -170,6 +170,8 @@ def configure(state: State, *, durable: bool) -> None:
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %u@%d ",
         "password_encryption": "scram-sha-256",
+        # Nothing here prepares transactions. Tests do: the sync must wait for those of others.
+        "max_prepared_transactions": "0" if durable else "50",
     }
     path = data_directory(state) / "postgresql.conf"
     path.write_text("".join(f"{name} = '{value}'\n" for name, value in settings.items()))

@@ -125,6 +125,11 @@ def migrate(platform: Platform, database: str) -> None:
 @pytest.fixture(scope="session")
 def store_template(platform: Platform) -> str:
     """A migrated database that others are copied from: a copy takes a tenth of a second."""
+    return make_store_template(platform)
+
+
+def make_store_template(platform: Platform) -> str:
+    """Make the migrated database that others are copied from, and return its name."""
     with postgres.connect(platform.state) as connection:
         postgres.create_database(connection, TEMPLATE, "store_owner")
     postgres.prepare_store(platform.state, TEMPLATE)

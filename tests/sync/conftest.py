@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -22,6 +26,9 @@ from marketplace.sync.apply import apply
 from marketplace.sync.export import export
 from marketplace.sync.plan import Plan
 from tests.conftest import Store
+from tests.sync.cluster import Cluster
+from tests.sync.cluster import new as new_cluster
+from tests.sync.synced import Synced
 
 TEMPLATE = "warehouse_template"
 SET_ASIDE = "warehouse_set_aside"
@@ -147,6 +154,44 @@ def sync(platform: Platform, fresh_store: Store, warehouse_template: str) -> Ite
     with postgres.connect(platform.state) as connection:
         postgres.drop_database(connection, local_warehouse.DATABASE)
     rename(platform, SET_ASIDE, local_warehouse.DATABASE)
+
+
+@pytest.fixture
+def synced(platform: Platform, sync: Sync) -> Synced:
+    """The same, to be compared with a store that goes on changing, and with stores that are elsewhere."""
+    return make_synced(platform, sync.store.url)
+
+
+def make_synced(platform: Platform, store_url: Callable[[str], str]) -> Synced:
+    """Return a store, and the platform's warehouse to sync it into."""
+    behind = platform.store_url("postgres", local_warehouse.DATABASE)
+    bucket = platform.state.outputs["ExportBucket"]
+    return Synced(store_url, platform.public_environment(), behind, boto3.client("s3"), bucket)
+
+
+@contextmanager
+def new_database(platform: Platform, template: str = "template0") -> Iterator[str]:
+    """Yield the name of a new database of the store's owner, and drop it afterwards."""
+    name = f"store_{uuid.uuid4().hex[:12]}"
+    with postgres.connect(platform.state) as connection:
+        postgres.create_database(connection, name, "store_owner", template)
+    try:
+        yield name
+    finally:
+        with postgres.connect(platform.state) as connection:
+            postgres.drop_database(connection, name)
+
+
+@pytest.fixture(scope="module")
+def beside() -> Iterator[Cluster]:
+    """A server with a migrated store beside the platform's, for the tests of one module."""
+    directory = Path(tempfile.mkdtemp(prefix="marketplace-test-")).resolve()
+    directory.chmod(0o711)  # PostgreSQL may run as another user
+    try:
+        with new_cluster(directory / "primary") as primary:
+            yield primary
+    finally:
+        shutil.rmtree(directory)
 
 
 # A row or two of each table, and every reference between them.
