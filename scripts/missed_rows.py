@@ -40,8 +40,8 @@ def measured(platform: Platform, name: str, template: str) -> peers.Missed:
 def content(found: dict[str, peers.Missed]) -> str:
     """Return the table."""
     lines = [
-        f"{SECONDS} s of the workload for each, seed {SEED}, {datetime.now(UTC):%Y-%m-%d}; counted after a last sync"
-        " that began when all writers had ended.",
+        f"{SECONDS} s of the workload for each, seed {SEED}, {datetime.now(UTC):%Y-%m-%d}; counted after a last"
+        " sync that began when all writers had ended.",
         "",
         "| | syncs | rows in the store | missing | stale | not deleted |",
         "|---|---:|---:|---:|---:|---:|",

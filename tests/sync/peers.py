@@ -182,10 +182,8 @@ def dlt(owner_url: str, target_url: str, tables: dict[str, tuple[str, ...]]) -> 
 
 
 @contextmanager
-def sling(
-    owner_url: str, target_url: str, tables: dict[str, tuple[str, ...]], options: dict[str, Any] | None = None
-) -> Iterator[Sync]:
-    """sling: its mode incremental, with the keys and `updated_at`; `options` are its target_options."""
+def sling(owner_url: str, target_url: str, tables: dict[str, tuple[str, ...]]) -> Iterator[Sync]:
+    """sling: its mode incremental, with the keys and `updated_at`."""
     (program,) = Path(environment(LOCK)).parents[1].glob("lib/python*/site-packages/sling_*/bin/sling-*")
     streams = {
         f"store.{table}": {"primary_key": list(key), "sql": _for_sling(owner_url, table)}
@@ -196,7 +194,6 @@ def sling(
         "target": "TARGET",
         "defaults": {
             "mode": "incremental", "update_key": "updated_at", "object": "{stream_schema}.{stream_table}",
-            "target_options": options or {},
         },
         "streams": streams,
     }  # fmt: skip
@@ -234,18 +231,10 @@ def _for_sling(owner_url: str, table: str) -> str:
     return f"select {', '.join(columns)} from store.{table} where {{incremental_where_cond}}"
 
 
-@contextmanager
-def sling_delete_missing(owner_url: str, target_url: str, tables: dict[str, tuple[str, ...]]) -> Iterator[Sync]:
-    """Sling that reads all keys of the source each time, to find what was deleted."""
-    with sling(owner_url, target_url, tables, {"delete_missing": "hard"}) as sync:
-        yield sync
-
-
 PEERS: dict[str, Peer] = {
     "updated_at watermark": updated_at,
     "dlt": dlt,
     "sling": sling,
-    "sling, delete_missing": sling_delete_missing,
 }
 
 

@@ -60,11 +60,4 @@ def test_a_tool_that_goes_by_updated_at_leaves_rows_behind(fresh_store: Any, tar
 
     assert found.syncs > 3
     assert found.undeleted > 0
-
-
-@pytest.mark.full
-def test_sling_that_deletes_what_is_missing_still_leaves_rows_behind(fresh_store: Any, target: str) -> None:
-    found = missed(peers.sling_delete_missing, fresh_store, target, seconds=60)
-
-    assert found.syncs > 3
     assert found.missing + found.stale > 0
