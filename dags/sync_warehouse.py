@@ -3,18 +3,21 @@
 Brings the warehouse to the store's latest state: inserts, updates and deletes, also those that a long transaction
 committed late. One snapshot of the store is exported to S3, table by table what has become visible since the last
 sync, and loaded into the warehouse in one transaction that also moves the watermark: a reader sees all tables as of one
-moment.
+moment. Then it compares what it has loaded with the store as it was at the export, and once a day all rows of all
+tables; a run that finds a difference fails, and names table and key. Last it measures how far the warehouse is behind.
 
 ### Starts
 When any table of the store has changed (several at once start one run), and every 15 minutes. By hand, with a form:
-*tables*, *full_reload*, and *dry_run*, which only counts what would be done.
+*tables*, *full_reload*, *repair* (load the rows anew that were found to differ, and no others), *reconcile* (compare
+all rows now), and *dry_run*, which only counts what would be done.
 
 ### Reads
 `store.*`, `ops.tombstone`, `ops.sync_reload`; of the warehouse `ops.sync_state` and its columns
 
 ### Writes
-Warehouse: `store.*`, `ops.sync_state` (the watermarks), `ops.sync_run` (what each run did). Store:
-`ops.sync_token`, and tombstones that are synced are deleted. Export bucket: `sync/RUN/`, until the run has succeeded.
+Warehouse: `store.*`, `ops.sync_state` (the watermarks), `ops.sync_run` (what each run did), `ops.sync_check` (what it
+compared), `ops.sync_difference` (what differs, until a run has repaired it). Store: `ops.sync_token`, and tombstones
+that are synced are deleted. Export bucket: `sync/RUN/`, until the run has succeeded.
 
 ### Running it again
 Loads what has changed since, so nothing when nothing has. A run that died anywhere left the warehouse as it was: the
@@ -23,6 +26,7 @@ next one begins where the last commit ended. A task that is cleared after its co
 ### Not guaranteed
 A column that is dropped or renamed in the store, or gets another type, stops the sync, with what to do; one that is
 added is added here too. A migration that changes values without updating rows must call `ops.ask_reload`.
+What somebody changes in the warehouse is found within a day, unless the store changes the same row before.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from marketplace import assets, settings
 from marketplace.sync.operators import ApplySyncOperator, WriteManifestsOperator
 
 TIMEOUT = timedelta(hours=2)  # of a first load; what a quarter of an hour brings takes seconds
+LAG_TIMEOUT = timedelta(minutes=10)
 EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
 
 
@@ -65,6 +70,13 @@ EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
             description="Sync these tables alone, such as store.game; none named: all",
         ),
         "full_reload": Param(False, type="boolean", description="Load the tables anew from their first row"),
+        "repair": Param(False, type="boolean", description="Load the rows anew that were found to differ"),
+        "reconcile": Param(
+            "touched",
+            type="string",
+            enum=["touched", "all"],
+            description="Compare what this run has loaded (and once a day all rows), or all rows now",
+        ),
         "dry_run": Param(False, type="boolean", description="Only count what would be loaded and deleted"),
     },
 )
@@ -79,13 +91,30 @@ def sync_warehouse() -> None:
     exported = export()
     manifests = WriteManifestsOperator(task_id="write_manifests", exported=exported)
     apply = ApplySyncOperator(task_id="apply", exported=exported)
+
+    @task
+    def reconcile(exported: dict[str, Any]) -> None:
+        """Compare the warehouse with the store as it was at the export; fails when a row differs, and names it."""
+        from marketplace.sync import tasks
+
+        tasks.reconcile(exported, TIMEOUT)
+
+    # Whatever became of the rest: when nothing goes through any more, this is what must be seen.
+    @task(multiple_outputs=False, trigger_rule="all_done", execution_timeout=LAG_TIMEOUT)
+    def measure_lag() -> dict[str, Any]:
+        """Say how far the warehouse is behind, as metrics and as the result."""
+        from marketplace.sync import tasks
+
+        return tasks.measure_lag(LAG_TIMEOUT)
+
     # Files of a run that failed stay for whoever looks into it, until they expire.
     clean_up = S3DeleteObjectsOperator(
         task_id="clean_up",
         bucket=settings.export_bucket(),
         prefix="{{ ti.xcom_pull(task_ids='export')['prefix'] }}",
     )
-    manifests >> apply >> clean_up
+    reconciled = reconcile(exported)
+    manifests >> apply >> reconciled >> [clean_up, measure_lag()]
 
 
 sync_warehouse()

@@ -52,7 +52,9 @@ EXPECTED_TASKS = {
         "export": set(),
         "write_manifests": {"export"},
         "apply": {"export", "write_manifests"},
-        "clean_up": {"apply"},
+        "reconcile": {"export", "apply"},
+        "measure_lag": {"reconcile"},
+        "clean_up": {"reconcile"},
     },
     "migrate": {
         "migrate_store": set(),

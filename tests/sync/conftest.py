@@ -23,8 +23,10 @@ from local import warehouse as local_warehouse
 from local.platform import Platform
 from marketplace import warehouse as warehouse_schema
 from marketplace.sync.apply import apply
+from marketplace.sync.differences import Differences
 from marketplace.sync.export import export
 from marketplace.sync.plan import Plan
+from marketplace.sync.reconcile import reconcile
 from tests.conftest import Store
 from tests.sync.cluster import Cluster
 from tests.sync.cluster import new as new_cluster
@@ -65,6 +67,11 @@ class Sync:
         with closing(self.warehouse()) as warehouse:
             return apply(warehouse, plan)
 
+    def reconcile(self, plan: Plan) -> list[Differences]:
+        """Compare both sides after a sync, as the task does."""
+        with closing(self.warehouse()) as warehouse:
+            return reconcile(self.connect, warehouse, self.s3, plan)
+
     def sync(self, **options: Any) -> Plan:
         """Export and apply; returns the plan."""
         plan = self.export(**options)
@@ -87,6 +94,12 @@ class Sync:
         url = self.store.platform.store_url("postgres", local_warehouse.DATABASE)
         with psycopg.connect(url, options="-c timezone=UTC") as connection:
             return connection.execute(statement, parameters).fetchall()
+
+    def spoil(self, statement: str, *parameters: Any) -> None:
+        """Change rows of the warehouse, past the endpoint, as nobody should."""
+        url = self.store.platform.store_url("postgres", local_warehouse.DATABASE)
+        with psycopg.connect(url, options="-c timezone=UTC") as connection:
+            assert connection.execute(statement, parameters).rowcount > 0
 
     def differences(self) -> dict[str, tuple[list[Any], list[Any]]]:
         """Return what both sides have of each table that is not the same: by code that the sync has no part in."""

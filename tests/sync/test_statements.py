@@ -20,9 +20,12 @@ TABLE = Table(
 )
 PLANNED = TablePlan(
     "store.place", "incremental", None, "before", TABLE.key, tuple(target.name for target in TABLE.targets), (),
-    Files("store.place/rows", 2, 3, 4), Files("store.place/gone", 1, 1, 1), 0.5,
+    Files("store.place/rows", 2, 3, 4), Files("store.place/gone", 1, 1, 1), "changed",
+    Files("store.place/checked", 1, 4, 5), None, 0.5,
 )  # fmt: skip
-PLAN = Plan("run", "bucket", "sync/run/token/", Watermark("1", "token", "5:9:7"), (PLANNED,))
+PLAN = Plan(
+    "run", "bucket", "sync/run/token/", Watermark("1", "token", "5:9:7"), "2025-01-31T10:00:00+00:00", (PLANNED,),
+)  # fmt: skip
 
 
 def test_rows_are_selected_in_the_columns_of_the_warehouse() -> None:

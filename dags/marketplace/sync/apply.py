@@ -13,7 +13,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from marketplace.sync import statements
+from marketplace.sync import differences, statements
 from marketplace.sync.plan import Files, Plan, TablePlan
 from marketplace.sync.tables import qualified
 
@@ -55,6 +55,8 @@ def apply(connection: Connection, plan: Plan) -> bool:
                 _reload(cursor, plan, table)
             else:
                 _change(cursor, plan, table)
+            if table.mends:
+                differences.close(cursor, plan.run_id, table.name, table.mends)
         _move_watermark(cursor, plan)
     connection.commit()
     return True
@@ -80,22 +82,23 @@ def _is_done(cursor: Cursor, plan: Plan) -> bool:
 def _reload(cursor: Cursor, plan: Plan, table: TablePlan) -> None:
     cursor.execute(statements.delete_all(table))
     if table.rows.files:
-        _copy(cursor, plan, qualified(table.name), table.columns, table.rows)
+        load_files(cursor, plan, qualified(table.name), table.columns, table.rows)
 
 
 def _change(cursor: Cursor, plan: Plan, table: TablePlan) -> None:
     """Delete what is gone and merge what has changed, in this order: a key may have moved to another row."""
     if table.gone.files:
         cursor.execute(statements.make_gone_stage(table))
-        _copy(cursor, plan, statements.gone_stage(table), table.key, table.gone)
+        load_files(cursor, plan, statements.gone_stage(table), table.key, table.gone)
         cursor.execute(statements.delete_gone(table))
     if table.rows.files:
         cursor.execute(statements.make_stage(table))
-        _copy(cursor, plan, statements.stage(table), table.columns, table.rows)
+        load_files(cursor, plan, statements.stage(table), table.columns, table.rows)
         cursor.execute(statements.merge(table))
 
 
-def _copy(cursor: Cursor, plan: Plan, target: str, columns: Sequence[str], files: Files) -> None:
+def load_files(cursor: Cursor, plan: Plan, target: str, columns: Sequence[str], files: Files) -> None:
+    """Load files of an export into a table. Raises IncompleteLoadError, and redshift_connector's errors."""
     cursor.execute(statements.copy_files(plan, target, columns, files))
     cursor.execute("select pg_last_copy_count()")
     ((loaded,),) = cursor.fetchall()
@@ -116,7 +119,7 @@ def _move_watermark(cursor: Cursor, plan: Plan) -> None:
     _insert(
         cursor,
         "ops.sync_state (table_name, system_identifier, token, store_snapshot, synced_at, run_id)",
-        [(name, mark.system_identifier, mark.token, mark.snapshot, now, plan.run_id) for name in names],
+        [(name, mark.system_identifier, mark.token, mark.snapshot, plan.taken_at, plan.run_id) for name in names],
     )
     _insert(
         cursor,

@@ -14,17 +14,19 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from marketplace.store import query
-from marketplace.sync import statements, watermark
+from marketplace.sync import checks, statements, watermark
+from marketplace.sync.differences import Key, Open, is_due, last_full_checks, read_open
 from marketplace.sync.files import FileSet, copy_out
-from marketplace.sync.plan import Files, Plan, TablePlan
+from marketplace.sync.plan import Check, Files, Plan, TablePlan
 from marketplace.sync.tables import Table, added_columns, read_tables, read_warehouse
 from marketplace.sync.types import Target
 from marketplace.sync.watermark import Position, SourceError, Watermark
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Connect = Callable[[], psycopg.Connection[Any]]
+_T = TypeVar("_T")
 PREFIX = "sync/"
 CONNECTIONS = 2  # that read beside one another: a worker of MWAA (mw1.small) has one core, a larger one two
 
@@ -53,24 +56,30 @@ def export(
     *,
     tables: Collection[str] = (),
     full_reload: bool = False,
+    repair: bool = False,
+    check_all: bool = False,
     dry_run: bool = False,
 ) -> Plan:
     """Write what has changed of the tables (default: all) to `bucket`, and return what is to be done with it.
 
-    `connect` opens connections to the store's primary as store_writer; the warehouse is only read. A dry run counts the
-    rows and writes nothing anywhere. Raises SourceError, SchemaDriftError, UnknownTableError, and what PostgreSQL and
-    S3 raise.
+    `connect` opens connections to the store's primary as store_writer; the warehouse is only read. `repair` adds the
+    rows of all open differences. `check_all` has all rows compared afterwards, as once a day; else those that are
+    loaded. A dry run counts the rows and writes nothing anywhere. Raises SourceError, SchemaDriftError,
+    UnknownTableError, and what PostgreSQL and S3 raise.
     """
     token = uuid.uuid4().hex
     prefix = f"{PREFIX}{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}/{token}/"
     state = watermark.read_state(warehouse)
     there = read_warehouse(warehouse)
+    opened = read_open(warehouse)
+    checked_at = last_full_checks(warehouse)
     warehouse.rollback()
     with closing(connect()) as connection:
         if not dry_run:
             watermark.prune(connection, state, watermark.read_position(connection))
         chosen = choose(read_tables(connection), tables)
         connection.commit()
+    taken_at = datetime.now(UTC).isoformat()
     with snapshot(connect, chosen) as (readers, position):
         first = readers[0]
         found = choose(read_tables(first), chosen)
@@ -80,9 +89,12 @@ def export(
         for name, table in found.items():
             old, new = state.get(name), added.get(name, [])
             reason = "this run was told to" if full_reload else _reason(first, table, old, known, position, new)
-            jobs.append(_Job(table, old, reason, new))
+            check: Check = "all" if reason or check_all or is_due(checked_at.get(name)) else "changed"
+            mended = opened.get(name) if repair or reason else None
+            jobs.append(_Job(table, old, reason, new, check, mended))
         done = [job.count(first) for job in jobs] if dry_run else _write_all(jobs, readers, s3, bucket, prefix)
-    plan = Plan(run_id, bucket, prefix, Watermark(position.system_identifier, token, position.snapshot), tuple(done))
+    mark = Watermark(position.system_identifier, token, position.snapshot)
+    plan = Plan(run_id, bucket, prefix, mark, taken_at, tuple(done))
     if not dry_run:
         with closing(connect()) as connection:
             connection.execute(query("sync/enter_token.sql"), {"token": token})
@@ -140,19 +152,36 @@ def _reason(
 
 @dataclass(frozen=True)
 class _Job:
-    """A table's part of an export; `reason` is why it is loaded in full, None when it is not."""
+    """A table's part of an export; `reason` is why it is loaded in full, None when it is not.
+
+    `check` is what is to be compared afterwards, `mended` the differences that are to be repaired.
+    """
 
     table: Table
     old: Watermark | None
     reason: str | None
     added: Sequence[Target]
+    check: Check
+    mended: Open | None
 
     def queries(self) -> tuple[sql.Composed, sql.Composed | None]:
-        """Return the query of the rows to be loaded, and that of the keys that are gone: a full load needs none."""
+        """Return the query of the rows to be loaded, and that of the keys to be deleted: a full load needs none."""
         if self.reason or self.old is None:
             return statements.all_rows(self.table), None
-        snapshot = self.old.snapshot
-        return statements.changed_rows(self.table, snapshot), statements.gone_keys(self.table, snapshot)
+        snapshot, keys = self.old.snapshot, self._mended_keys()
+        return (
+            statements.changed_rows(self.table, snapshot, keys),
+            statements.deleted_keys(self.table, snapshot, keys),
+        )
+
+    def check_query(self) -> sql.Composed:
+        """Return the query of what the warehouse is compared with afterwards."""
+        if self.check == "all" or self.old is None:
+            return checks.store_groups(self.table)
+        return statements.reference(self.table, self.old.snapshot, self._mended_keys())
+
+    def _mended_keys(self) -> Sequence[Key]:
+        return self.mended.keys if self.mended else ()
 
     def count(self, connection: psycopg.Connection[Any]) -> TablePlan:
         """Return what would be done, without writing it."""
@@ -175,6 +204,13 @@ class _Job:
         log.info("%s: %s rows, %s keys gone, %.3f s%s", done.name, done.rows.rows, done.gone.rows, done.seconds, why)
         return done
 
+    def write_check(self, connection: psycopg.Connection[Any], files: Callable[[str], FileSet]) -> Files:
+        """Write what the warehouse is compared with afterwards, and return its files."""
+        with files(f"{self.table.name}/checked") as checked:
+            for block in copy_out(connection, statements.copy_out(self.check_query())):
+                checked.write(block)
+        return checked.written()
+
     def _plan(self, rows: Files, gone: Files, seconds: float) -> TablePlan:
         return TablePlan(
             name=self.table.name,
@@ -186,6 +222,9 @@ class _Job:
             added=tuple((target.name, target.type) for target in self.added),
             rows=rows,
             gone=gone,
+            check=self.check,
+            checked=Files(""),
+            mends=self.mended.until.isoformat() if self.mended else None,
             seconds=seconds,
         )
 
@@ -193,23 +232,32 @@ class _Job:
 def _write_all(
     jobs: list[_Job], readers: list[psycopg.Connection[Any]], s3: S3Client, bucket: str, prefix: str
 ) -> list[TablePlan]:
-    """Write the files of all tables, the largest first, by as many threads as there are connections."""
+    """Write the files of all tables, the largest first, by as many threads as there are connections.
+
+    What the warehouse is compared with is another pass over the rows, beside the one that exports them.
+    """
     free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
     for reader in readers:
         free.put(reader)
 
     with ThreadPoolExecutor(len(readers)) as uploads, ThreadPoolExecutor(len(readers)) as pool:
 
-        def write(job: _Job) -> TablePlan:
+        def run(write: Callable[[psycopg.Connection[Any], Callable[[str], FileSet]], _T]) -> _T:
             connection = free.get()
             try:
-                return job.write(connection, lambda name: FileSet(s3, bucket, prefix, name, uploads))
+                return write(connection, lambda name: FileSet(s3, bucket, prefix, name, uploads))
             finally:
                 free.put(connection)
 
-        begun = {job.table.name: pool.submit(write, job) for job in sorted(jobs, key=lambda job: -job.table.bytes)}
+        begun = {
+            job.table.name: (pool.submit(run, job.write), pool.submit(run, job.write_check))
+            for job in sorted(jobs, key=lambda job: -job.table.bytes)
+        }
         try:
-            return [begun[job.table.name].result() for job in jobs]
+            return [
+                replace(written.result(), checked=checked.result())
+                for written, checked in (begun[job.table.name] for job in jobs)
+            ]
         except BaseException:
             # The others are of no use any more, and may have hours to go.
             pool.shutdown(wait=False, cancel_futures=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Mode = Literal["incremental", "full"]
+Check = Literal["changed", "all"]
 FILE = "plan.json"
 SUFFIX = ".csv.gz"
 
@@ -49,6 +50,8 @@ def file_key(prefix: str, name: str, number: int) -> str:
 class TablePlan:
     """What is done to a table: the files of its changed (or all) rows, those of the keys that are gone, and why.
 
+    `checked` is what the warehouse is compared with afterwards: a checksum of each row that is changed or gone, or
+    checksums of all rows by groups. `mends` says which open differences are mended: those found until then (ISO 8601).
     `before` is the token of the watermark that the warehouse must still have, None for none. `columns` are the
     warehouse's, in the files' order; `added` those that it has not yet, with their types.
     """
@@ -62,22 +65,30 @@ class TablePlan:
     added: tuple[tuple[str, str], ...]
     rows: Files
     gone: Files
+    check: Check
+    checked: Files
+    mends: str | None
     seconds: float
 
     @property
     def files(self) -> list[Files]:
-        """Return what there is to load."""
-        return [files for files in (self.rows, self.gone) if files.files]
+        """Return what COPY loads: checksums of groups are compared outside of the warehouse."""
+        loaded = (self.rows, self.gone, *([self.checked] if self.check == "changed" else []))
+        return [files for files in loaded if files.files]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A sync of some tables to one snapshot of the store: where its files are, and the watermark it ends at."""
+    """A sync of some tables to one snapshot of the store: where its files are, and the watermark it ends at.
+
+    `taken_at` is when the snapshot was taken (ISO 8601).
+    """
 
     run_id: str
     bucket: str
     prefix: str
     watermark: Watermark
+    taken_at: str
     tables: tuple[TablePlan, ...]
 
     def put(self, s3: S3Client) -> None:
@@ -135,6 +146,7 @@ def _table_plan(found: dict[str, Any]) -> TablePlan:
             "added": _pairs(found["added"]),
             "rows": Files(**found["rows"]),
             "gone": Files(**found["gone"]),
+            "checked": Files(**found["checked"]),
         }
     )
 

@@ -9,10 +9,13 @@ Sources: PostgreSQL's "COPY"; Amazon Redshift Database Developer Guide, "COPY", 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
+from marketplace.sync import checks
+from marketplace.sync.differences import Key
 from marketplace.sync.plan import Files, Plan, TablePlan
 from marketplace.sync.tables import SCHEMA, Table, qualified
 from marketplace.sync.types import quoted
@@ -50,44 +53,83 @@ def all_rows(table: Table) -> sql.Composed:
     return sql.SQL("select {} from {}").format(columns, sql.Identifier(*table.name.split(".")))
 
 
-def _new(snapshot: str) -> sql.Composed:
-    """Return the condition that a row was written by what has become visible since a snapshot.
+def changed_rows(table: Table, snapshot: str, mended: Sequence[Key] = ()) -> sql.Composed:
+    """Return the query of the rows of a table that were written since a snapshot, or are to be mended."""
+    columns = sql.SQL(", ").join(sql.SQL(target.export) for target in table.targets)
+    return _changed(columns, table, snapshot, mended)
 
-    The two bounds have an index. The upper one is of rows that a dump has brought from a cluster ahead of this one: all
-    were loaded when it was restored, and each sync would export them again until this cluster has come as far.
+
+def _changed(columns: sql.Composable, table: Table, snapshot: str, mended: Sequence[Key]) -> sql.Composed:
+    query = sql.SQL("select {} from {} where {}").format(columns, _name(table), checks.written_since(snapshot))
+    if mended:  # not by OR, which would take both halves their index
+        query += sql.SQL(" union all select {} from {} where not ({}) and ({}) in ({})").format(
+            columns, _name(table), checks.written_since(snapshot), _key(table), _mended(table, mended)
+        )
+    return query
+
+
+def gone_keys(table: Table, snapshot: str, mended: Sequence[Key] = ()) -> sql.Composed:
+    """Return the query of the keys without a row of those deleted or changed away since a snapshot, or mended."""
+    told = sql.SQL("select distinct {} from ops.tombstone as t where t.table_name = {} and {}").format(
+        _key_of_json(table), sql.Literal(table.name), checks.written_since(snapshot)
+    )
+    if mended:
+        told += sql.SQL(" union {}").format(_mended(table, mended))
+    return sql.SQL("select {} from ({}) as g where not exists ({})").format(_key(table, "g"), told, _row_of_key(table))
+
+
+def deleted_keys(table: Table, snapshot: str, mended: Sequence[Key] = ()) -> sql.Composed:
+    """Return the query of the keys to be deleted before rows are merged.
+
+    Of rows that are to be mended these are all: the warehouse may have a row twice.
     """
-    return sql.SQL(
-        "row_xid >= pg_catalog.pg_snapshot_xmin({0}::pg_snapshot)"
-        " and row_xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())"
-        " and not pg_catalog.pg_visible_in_snapshot(row_xid, {0}::pg_snapshot)"
-    ).format(sql.Literal(snapshot))
+    query = gone_keys(table, snapshot, mended)
+    if mended:
+        query += sql.SQL(" union all select {} from ({}) as g where exists ({})").format(
+            _key(table, "g"), _mended(table, mended), _row_of_key(table)
+        )
+    return query
 
 
-def changed_rows(table: Table, snapshot: str) -> sql.Composed:
-    """Return the query of the rows of a table that were written since a snapshot, and still are there."""
-    return sql.SQL("{} where {}").format(all_rows(table), _new(snapshot))
+def reference(table: Table, snapshot: str, mended: Sequence[Key] = ()) -> sql.Composed:
+    """Return the query of what the warehouse must have of each key that a sync loads or deletes.
+
+    Each key once: with its row's checksum, or without one when it is gone (see marketplace.sync.checks).
+    """
+    columns = sql.SQL("{}, {} as row_hash, false as is_later").format(_key(table), checks.store_row_hash(table))
+    return sql.SQL("{} union all select {}, null, false from ({}) as gone").format(
+        _changed(columns, table, snapshot, mended), _key(table), gone_keys(table, snapshot, mended)
+    )
 
 
-def gone_keys(table: Table, snapshot: str) -> sql.Composed:
-    """Return the query of the keys that were deleted (or changed away) since a snapshot, and have not come back."""
+def _name(table: Table) -> sql.Identifier:
+    return sql.Identifier(*table.name.split("."))
+
+
+def _key(table: Table, *of: str) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(*of, name) for name in table.key)
+
+
+def _key_of_json(table: Table) -> sql.Composed:
+    """Return the columns of a key that t.key has as jsonb, as tombstones have it."""
     types = {column.name: column.type for column in table.columns}
-    keys = sql.SQL(", ").join(
+    return sql.SQL(", ").join(
         sql.SQL("(t.key ->> {})::{} as {}").format(sql.Literal(name), sql.SQL(types[name]), sql.Identifier(name))
         for name in table.key
     )
-    same = sql.SQL(" and ").join(sql.SQL("r.{0} = g.{0}").format(sql.Identifier(name)) for name in table.key)
-    return sql.SQL(
-        "select {names} from (select distinct {keys} from ops.tombstone as t"
-        " where t.table_name = {name} and {new}) as g"
-        " where not exists (select from {table} as r where {same})"
-    ).format(
-        names=sql.SQL(", ").join(sql.Identifier("g", name) for name in table.key),
-        keys=keys,
-        name=sql.Literal(table.name),
-        new=_new(snapshot),
-        table=sql.Identifier(*table.name.split(".")),
-        same=same,
+
+
+def _mended(table: Table, keys: Sequence[Key]) -> sql.Composed:
+    """Return the query of the keys of rows that are to be mended."""
+    return sql.SQL("select {} from jsonb_array_elements({}::jsonb) as t (key)").format(
+        _key_of_json(table), sql.Literal(json.dumps(keys))
     )
+
+
+def _row_of_key(table: Table) -> sql.Composed:
+    """Return the query that finds the row which has the key of g."""
+    same = sql.SQL(" and ").join(sql.SQL("r.{0} = g.{0}").format(sql.Identifier(name)) for name in table.key)
+    return sql.SQL("select from {} as r where {}").format(_name(table), same)
 
 
 # ---------------------------------------------------------------------------------------------- what the warehouse runs

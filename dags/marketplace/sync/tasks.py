@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.observability import stats
 
 from marketplace import connections, settings
 from marketplace.sync import export as exports
-from marketplace.sync.tables import SchemaDriftError
+from marketplace.sync import lag
+from marketplace.sync import reconcile as reconciliation
+from marketplace.sync.plan import read_plan
+from marketplace.sync.tables import SchemaDriftError, read_tables
 from marketplace.sync.watermark import SourceError
 
 
@@ -32,8 +37,39 @@ def export(params: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str,
                 run_id,
                 tables=params["tables"],
                 full_reload=params["full_reload"],
+                repair=params["repair"],
+                check_all=params["reconcile"] == "all",
                 dry_run=params["dry_run"],
             )
     except (SchemaDriftError, SourceError, exports.UnknownTableError) as error:
         raise AirflowFailException(str(error)) from None
     return {**plan.summary(), "dry_run": params["dry_run"]}
+
+
+def reconcile(exported: dict[str, Any], timeout: timedelta) -> None:
+    """Compare the warehouse with the store after an apply, as far as the export has provided for it.
+
+    Fails for good when they differ, naming tables and keys: the same would be found again.
+    """
+    connect = connections.store("writer", timeout)
+    s3 = S3Hook().conn
+    plan = read_plan(s3, exported["bucket"], exported["prefix"])
+    with closing(connections.warehouse()) as warehouse:
+        found = reconciliation.reconcile(connect, warehouse, s3, plan)
+    stats.gauge("marketplace.sync.differences", sum(of.total for of in found))
+    if found:
+        listed = "\n".join(f"  {of}" for of in found)
+        raise AirflowFailException(
+            f"The warehouse differs from the store:\n{listed}\nThe keys are in its ops.sync_difference; trigger"
+            " sync_warehouse with repair to mend them (docs/runbooks/warehouse.md)."
+        )
+
+
+def measure_lag(timeout: timedelta) -> dict[str, Any]:
+    """Measure how far the warehouse is behind the store, as metrics and as the task's result."""
+    with closing(connections.warehouse()) as warehouse:
+        reached = lag.read_reached(warehouse)
+    with closing(connections.store("writer", timeout)()) as store:
+        measured = lag.measure(store, read_tables(store).values(), reached)
+    lag.publish(measured)
+    return asdict(measured)

@@ -10,10 +10,10 @@ function", "STRTOL function"; PostgreSQL's "Data Type Formatting Functions".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A text of more bytes than that is compared by its md5: what md5 takes is bound in Redshift (65,535 bytes).
+# A text of more bytes than that is compared by its md5.
 _WIDE_BYTES = 1024
 _NULL = "~"
 _VARCHAR = re.compile(r"character varying\((\d+)\)")
@@ -108,29 +108,42 @@ def quoted(name: str) -> str:
 # ------------------------------------------------------------------------------------------- texts to compare by
 
 
+Expressions = Sequence[tuple[str, str]]  # the SQL of a value, and its type in the warehouse
+
+
 @dataclass(frozen=True)
 class Engine:
-    """How an engine writes what the other writes differently."""
+    """How an engine makes a number of an md5's first 60 bits, of which it can sum as many as a table may have rows."""
 
     name: str
-    chunk: Callable[[str, int], str]
+    number: str
 
-    def row_hash(self, columns: list[tuple[str, str]]) -> str:
-        """Return the SQL of a row's md5, from (expression, type of the warehouse) of each of its columns."""
-        return "md5(" + " || '|' || ".join(canonical(expression, type_) for expression, type_ in columns) + ")"
+    def row_sum(self, columns: Expressions) -> str:
+        """Return the SQL of a number by which a row counts in the checksum of many."""
+        return self.number.format(md5=row_hash(columns))
+
+
+def row_hash(columns: Expressions) -> str:
+    """Return the SQL of the md5 of a row, or of its key: two rows have the same one only when all values agree."""
+    return "md5(" + " || '|' || ".join(canonical(expression, type_) for expression, type_ in columns) + ")"
+
+
+def key_group(key: Expressions) -> str:
+    """Return the SQL of the group that a row belongs to by its key: one of 4,096, as three hexadecimal digits."""
+    return f"substring({row_hash(key)}, 1, 3)"
 
 
 def canonical(expression: str, type_: str) -> str:
     """Return the SQL of a value's text, the same in both engines, and of no two different values.
 
-    `type_` is the warehouse's. NULL is ~, a text begins with =, and in texts ! and | are written !! and !p.
+    `type_` is the warehouse's. NULL is ~; a text begins with its length, so that nothing in it can be taken for what
+    follows it.
     """
     if type_.startswith("character varying"):
-        width = _VARCHAR.fullmatch(type_)
-        if width and int(width[1]) <= _WIDE_BYTES:
-            text = f"'=' || replace(replace({expression}, '!', '!!'), '|', '!p')"
-        else:
-            text = f"md5({expression})"
+        length = f"octet_length({expression})"
+        # That of a whole row must fit into a text of Redshift, which may have 65,535 bytes.
+        kept = f"case when {length} > {_WIDE_BYTES} then md5({expression}) else {expression} end"
+        text = f"cast({length} as varchar(64)) || ':' || {kept}"
     elif type_ == "boolean":
         text = f"case when {expression} then '1' when not {expression} then '0' end"
     elif type_ == "date":
@@ -144,6 +157,7 @@ def canonical(expression: str, type_: str) -> str:
     return f"coalesce({text}, '{_NULL}')"
 
 
-# 32 bits each, so that the sum of many does not overflow; signed 64 bits are the most that STRTOL gives.
-POSTGRES = Engine("PostgreSQL", lambda md5, at: f"('x' || substr({md5}, {at}, 8))::bit(32)::bigint")
-REDSHIFT = Engine("Redshift", lambda md5, at: f"strtol(substring({md5}, {at}, 8), 16)")
+# STRTOL's numbers have 64 bits and a sign: 15 digits fit. Sums of them need more: PostgreSQL's of bigint are numeric,
+# Redshift's are not.
+POSTGRES = Engine("PostgreSQL", "('x' || substr({md5}, 1, 15))::bit(60)::bigint")
+REDSHIFT = Engine("Redshift", "cast(strtol(substring({md5}, 1, 15), 16) as decimal(38, 0))")

@@ -17,6 +17,9 @@ begin
 end
 $$;
 
+-- The sync tells how long transactions have been open, whoever has them: without this it would see only its own role's.
+grant pg_monitor to store_writer;
+
 create extension if not exists postgis;
 
 -- PostGIS lives in schema public; nothing else does.

@@ -154,7 +154,8 @@ create table store.notification_rule (
 -- ------------------------------------------------------------------------------------- what the sync remembers
 
 -- The watermark of each table: the snapshot of the store that the table here is equal to, and whose it is. (The bare
--- word snapshot is one that Redshift keeps for itself.)
+-- word snapshot is one that Redshift keeps for itself.) synced_at is when it was taken: what was committed later may
+-- be missing.
 create table ops.sync_state (
     table_name varchar(128) not null,
     system_identifier varchar(32) not null,
