@@ -64,6 +64,7 @@ def test_rows_and_deletes_since_the_snapshot_are_counted_by_table(connection):
 def test_what_was_committed_late_is_behind(fresh_store, connection):
     with psycopg.connect(fresh_store.url("store_writer")) as slow:
         add_publishers(slow, "P-1")
+        add_publishers(connection, "P-2")  # begun later, and seen: the warehouse has it
         reached = reached_now(connection)
         assert measure(connection, reached).rows_behind == 0
         slow.commit()
