@@ -131,7 +131,7 @@ def _explained(connection: Connection, fields: dict[str, str]) -> str:
     connection.rollback()
     said, state = fields.get("M", ""), fields.get("C", "")
     if state.startswith("22"):  # messages of this class quote the value
-        said = "a value does not fit its type"
+        said = "a value cannot be stored, or computed with"
     text = f"Redshift: {said} (SQLSTATE {state})"
     if "load_error" not in said:
         return text
