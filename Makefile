@@ -23,7 +23,7 @@ help:
 bootstrap:
 	@local/bootstrap.sh
 
-demo: ## everything once, with progress: install, start, load the sample files and mock data, show the account
+demo: ## everything once, with progress: install, start, load sample files and mock data, account, sync
 	@started=$$(date +%s) && local/bootstrap.sh && $(LOCAL) demo --started $$started
 
 up: bootstrap ## start the platform on this machine, or heal what is down

@@ -1,4 +1,4 @@
-"""`make demo`: start the platform, load the sample files and a quarter hour of mock data, account for every row."""
+"""`make demo`: start the platform, load sample files and mock data, account for every row, and sync the warehouse."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
+from psycopg import sql
 from psycopg.rows import dict_row
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local import airflow, emulator, upload
+from local import airflow, emulator, postgres, upload, warehouse
 from local.errors import LocalError
 from local.layout import REPO
 from local.platform import Platform
@@ -24,6 +25,7 @@ from local.supervisor import wait_for, wait_until
 SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
 MOCK_DAG = "generate_mock_data"
+SYNC_DAG = "sync_warehouse"
 # The last task of a run of DAG: it fails when too much was rejected, as of the samples, which are dirty on purpose.
 SHARE_TASK = "check_rejected_share"
 SAMPLES_TITLE = "What was loaded of the sample files"
@@ -125,7 +127,10 @@ def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> in
         wait_until_moved(platform, samples + mock)
         runs = wait_for_runs(platform, since, {file["claimed_by"] for file in files})
         stages.end("archive and held rows", clock.seconds())
-        return report(platform, ledger, {SAMPLES_TITLE: samples, MOCK_TITLE: mock}, runs, mock_runs, stages, console)
+        synced = sync_warehouse(platform, clock.say)
+        stages.end("sync", clock.seconds())
+        titled = {SAMPLES_TITLE: samples, MOCK_TITLE: mock}
+        return report(platform, ledger, titled, runs, mock_runs, synced, stages, console)
     finally:
         ledger.close()
 
@@ -184,6 +189,37 @@ def put_by(platform: Platform, mock_runs: list[dict[str, Any]]) -> list[upload.U
         for one in made
         for file in one["files"]
     ]
+
+
+def sync_warehouse(platform: Platform, say: Callable[[str], None]) -> str:
+    """Have the DAG bring the warehouse to the store as it is now, and return the run's id, once it has succeeded.
+
+    The tables' changes have started runs of it before; this one comes after them.
+    """
+    run_id = platform.api.trigger(SYNC_DAG)
+    say(f"started   {SYNC_DAG} {run_id}")
+    platform.api.wait(SYNC_DAG, run_id, LOAD_SECONDS)
+    return run_id
+
+
+def by_table(platform: Platform) -> tuple[Table, list[str]]:
+    """Return the table of how many rows store and warehouse have, and a sentence for each table where they differ."""
+    table = Table(title="Store and warehouse", title_justify="left", box=None, pad_edge=False)
+    table.add_column("table")
+    for heading in ("rows in the store", "in the warehouse"):
+        table.add_column(heading, justify="right")
+    faults = []
+    with (
+        postgres.connect(platform.state, "store") as store,
+        postgres.connect(platform.state, warehouse.DATABASE, warehouse.USER, part="redshift") as copy,
+    ):
+        for (name,) in copy.execute("select table_name from ops.sync_state order by 1").fetchall():
+            counted = sql.SQL("select count(*) from {}").format(sql.Identifier(*name.split(".")))
+            ours, theirs = (side.execute(counted).fetchone() or (0,) for side in (store, copy))
+            table.add_row(name, str(ours[0]), str(theirs[0]))
+            if ours != theirs:
+                faults.append(f"{name} has {ours[0]} rows in the store, and {theirs[0]} in the warehouse")
+    return table, faults
 
 
 def upload_samples(platform: Platform, say: Callable[[str], None]) -> list[upload.Uploaded]:
@@ -308,6 +344,7 @@ def report(
     uploaded: dict[str, list[upload.Uploaded]],
     runs: list[dict[str, Any]],
     mock_runs: list[dict[str, Any]],
+    synced: str,
     stages: Stages,
     console: Console,
 ) -> int:
@@ -330,18 +367,22 @@ def report(
     for load in set_aside:
         console.print(f"Set aside as a whole: {escape(load['object_key'])}: {escape(load['reason'] or '')}")
     changed = sum(load[count] for load in loads for count in CHANGES)
-    console.print(f"\nRows that files changed in the store: {changed}")
+    console.print(f"\nRows that files changed in the store: {changed}\n")
+    table, differences = by_table(platform)
+    console.print(table)
 
     console.print(f"\nAirflow       {platform.api.url}/dags/{DAG}   {platform.api.url}/dags/{MOCK_DAG}")
     for dag_id, of_dag in ((DAG, runs), (MOCK_DAG, mock_runs)):
         for run in of_dag:
             console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
+    console.print(f"Run           {platform.api.run_page(SYNC_DAG, synced)}")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
     console.print("Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket")
     times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
 
     faults, as_they_should = faults_of(loads, runs, platform.api)
+    faults += differences
     for run_id in as_they_should:
         console.print(
             f"[yellow]The run {escape(run_id)} is red, as it should be: so much of its files was rejected or set "
@@ -351,7 +392,9 @@ def report(
     for fault in faults:
         console.print(f"[red]{escape(fault)}[/red]")
     if not faults:
-        console.print("[green]Every row is accounted for: read = accepted + rejected + held.[/green]")
+        console.print(
+            "[green]Every row is accounted for: read = accepted + rejected + held. The warehouse has them all.[/green]"
+        )
     return 1 if faults else 0
 
 

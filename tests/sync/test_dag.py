@@ -22,7 +22,7 @@ from tests.sync.conftest import Sync
 @pytest.fixture
 def runner(filled: Sync, airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """Airflow, whose connection store_writer leads to the test's own store; redshift_warehouse is as it is."""
-    monkeypatch.setattr(connections, "store", lambda role, timeout, idle_timeout: filled.connect)
+    monkeypatch.setattr(connections, "store", lambda *_, **__: filled.connect)
     return Runner(filled.store.platform)
 
 
@@ -47,7 +47,8 @@ def test_a_run_syncs_leaves_no_file_and_tells_no_credential(
     run = runner.run("sync_warehouse")
     assert run.state == "success"
     assert runner.states(run) == {
-        "export": ["success"], "write_manifests": ["success"], "apply": ["success"], "clean_up": ["success"],
+        "export": ["success"], "write_manifests": ["success"], "apply": ["success"],
+        "reconcile": ["success"], "measure_lag": ["success"], "clean_up": ["success"],
     }  # fmt: skip
     assert filled.differences() == {}
     assert filled.told("select distinct run_id from ops.sync_state") == [(run.run_id,)]
@@ -69,7 +70,8 @@ def test_a_run_syncs_leaves_no_file_and_tells_no_credential(
 def test_a_dry_run_counts_and_skips_the_rest(filled: Sync, runner: Runner) -> None:
     run = runner.run("sync_warehouse", dry_run=True, tables=["store.game"])
     assert runner.states(run) == {
-        "export": ["success"], "write_manifests": ["skipped"], "apply": ["skipped"], "clean_up": ["skipped"],
+        "export": ["success"], "write_manifests": ["skipped"], "apply": ["skipped"],
+        "reconcile": ["skipped"], "measure_lag": ["skipped"], "clean_up": ["skipped"],
     }  # fmt: skip
     (result,) = runner.results(run, "export")
     assert {name: table["rows"] for name, table in result["tables"].items()} == {"store.game": 2}

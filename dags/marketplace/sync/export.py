@@ -197,8 +197,8 @@ class _Job:
         with files(f"{self.table.name}/rows") as rows, files(f"{self.table.name}/gone") as gone:
             for fileset, selected in zip((rows, gone), self.queries(), strict=True):
                 if selected is not None:
-                    for block in copy_out(connection, statements.copy_out(selected)):
-                        fileset.write(block)
+                    for block, count in copy_out(connection, statements.copy_out(selected)):
+                        fileset.write(block, count)
         done = self._plan(rows.written(), gone.written(), round(time.monotonic() - begun, 3))
         why = f"; in full: {self.reason}" if self.reason else ""
         log.info("%s: %s rows, %s keys gone, %.3f s%s", done.name, done.rows.rows, done.gone.rows, done.seconds, why)
@@ -207,8 +207,8 @@ class _Job:
     def write_check(self, connection: psycopg.Connection[Any], files: Callable[[str], FileSet]) -> Files:
         """Write what the warehouse is compared with afterwards, and return its files."""
         with files(f"{self.table.name}/checked") as checked:
-            for block in copy_out(connection, statements.copy_out(self.check_query())):
-                checked.write(block)
+            for block, count in copy_out(connection, statements.copy_out(self.check_query())):
+                checked.write(block, count)
         return checked.written()
 
     def _plan(self, rows: Files, gone: Files, seconds: float) -> TablePlan:

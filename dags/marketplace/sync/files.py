@@ -30,32 +30,32 @@ BLOCK_BYTES = 256 * 1024  # of rows, compressed at once
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-def copy_out(connection: psycopg.Connection[Any], query: sql.Composed) -> Iterator[list[Any]]:
-    """Yield the rows of `COPY (…) TO STDOUT`, each as the server sent it, in blocks of about BLOCK_BYTES.
+def copy_out(connection: psycopg.Connection[Any], query: sql.Composed) -> Iterator[tuple[bytearray, int]]:
+    """Yield what `COPY (…) TO STDOUT` gives, in blocks of about BLOCK_BYTES: whole rows, and how many they are.
 
-    psycopg's own copy() hands over row by row, through a generator that waits anew each time: six times the time.
-    Raises psycopg.Error.
+    libpq hands over row by row. They are asked for here as long as some have come, and copied at once: psycopg's own
+    copy() takes four times the time of the processor, and rows that are kept one by one seven times, since the garbage
+    collector looks through them. Raises psycopg.Error.
     """
     with connection.cursor() as cursor, cursor.copy(query):
         pgconn = connection.pgconn
         take = pgconn.get_copy_data
-        block: list[Any] = []
-        size = 0
+        block, rows = bytearray(), 0
         while True:
-            taken, row = take(1)
-            if taken > 0:
-                block.append(row)
-                size += taken
-                if size >= BLOCK_BYTES:
-                    yield block
-                    block, size = [], 0
-            elif taken == 0:
+            size, row = take(1)  # without waiting: 0 when none has come, -1 at the end
+            if size > 0:
+                block += row
+                rows += 1
+                if len(block) >= BLOCK_BYTES:
+                    yield block, rows
+                    block, rows = bytearray(), 0
+            elif size == 0:
                 select.select([pgconn.socket], [], [])
                 pgconn.consume_input()
             else:
                 break
-        if block:
-            yield block
+        if rows:
+            yield block, rows
         failed = None
         while (result := pgconn.get_result()) is not None:
             if result.status == pq.ExecStatus.FATAL_ERROR:
@@ -88,13 +88,13 @@ class FileSet:
             else:
                 self._file.abort()
 
-    def write(self, rows: list[Any]) -> None:
-        """Add whole rows."""
+    def write(self, block: bytearray, rows: int) -> None:
+        """Add so many whole rows."""
         if self._file is None:
             key = file_key(self._prefix, self._name, self._files)
             self._file = _File(self._s3, self._bucket, key, self._uploads)
-        self._file.write(b"".join(rows))
-        self._rows += len(rows)
+        self._file.write(block)
+        self._rows += rows
         if self._file.bytes >= FILE_BYTES:
             self._close()
 
@@ -123,7 +123,7 @@ class _File:
         self._etags: list[str] = []
         self.bytes = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytearray) -> None:
         self._add(self._compressor.compress(data))
         if len(self._part) >= PART_BYTES:
             self._send()

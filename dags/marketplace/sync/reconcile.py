@@ -149,8 +149,8 @@ class _Run:
             ThreadPoolExecutor(1) as uploads,
             FileSet(self._s3, self._plan.bucket, self._plan.prefix, name, uploads) as files,
         ):
-            for rows in copy_out(self._store, statements.copy_out(query)):
-                files.write(rows)
+            for block, rows in copy_out(self._store, statements.copy_out(query)):
+                files.write(block, rows)
         self._store.commit()
         written = files.written()
         self._s3.put_object(
