@@ -19,8 +19,10 @@ from psycopg import sql
 
 from local.supervisor import wait_until
 from marketplace.sync import apply
+from marketplace.sync.differences import Differences
 from marketplace.sync.export import export
 from marketplace.sync.plan import Plan
+from marketplace.sync.reconcile import reconcile
 from tests.sync import dump
 
 
@@ -82,6 +84,11 @@ class Synced:
             assert {table: mark for table, mark, *_ in self.state()} == dict.fromkeys(self.tables(), snapshot)
             assert dump.differences(dump.store(store), self.dump()) == []
         return plan
+
+    def reconcile(self, plan: Plan) -> list[Differences]:
+        """Do what the task `reconcile` does after a sync; returns the tables that it thinks differ."""
+        with closing(self.connect_warehouse()) as warehouse:
+            return reconcile(self.connect, warehouse, self.s3, plan)
 
     def tables(self) -> list[str]:
         """Return the tables of the store by their names with the schema."""
