@@ -128,6 +128,7 @@ def interspersed(chance: random.Random, source: Source) -> bytes:
 
 def rows_changed(chance: random.Random, source: Source) -> bytes:
     header, *rows = source.body.decode("utf-8", "replace").split("\n")
+    rows = rows or [""]  # the line breaks may have been broken before
     for _ in range(chance.randint(1, 30)):
         at = chance.randrange(len(rows))
         cells = rows[at].split(",")
