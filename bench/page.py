@@ -22,17 +22,20 @@ class Page(NamedTuple):
     """Where a job's figures are, and by which seconds it is judged: of the clock, or of the processor.
 
     further   other sizes of it that are told there as well, by the names under which `make bench` keeps them
+    growth    the cases (how their names begin) whose seconds are drawn by their rows, in a plot of their own
     """
 
     path: Path
     basis: Literal["seconds", "cpu_seconds"]
     further: tuple[str, ...] = ()
+    growth: str = ""
 
 
 PAGES = {
     "ingest": Page(REPO / "docs" / "performance.md", "seconds", ("ingest-20000000-ours_20m",)),
     "mockdata": Page(REPO / "docs" / "mock-data.md", "cpu_seconds"),
     "redshift": Page(REPO / "docs" / "local-redshift.md", "seconds"),
+    "sync": Page(REPO / "docs" / "warehouse.md", "seconds", growth="ours_"),
 }
 _BASES = {"seconds": "second", "cpu_seconds": "second of the processor"}
 
@@ -123,6 +126,39 @@ def plot(result: dict[str, Any], path: Path, basis: str) -> None:
     pyplot.close(figure)
 
 
+def plot_growth(result: dict[str, Any], path: Path, prefix: str) -> None:
+    """Draw the seconds of the cases whose names begin so by their rows, and the straight line nearest to all runs."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "marketplace"
+    from matplotlib import pyplot
+    from numpy import polyfit
+
+    cases = [case for case in result["cases"] if case["name"].startswith(prefix)]
+    points = [(case["rows"], seconds) for case in cases for seconds in case["runs"]]
+    rows, seconds = zip(*points, strict=True)
+    slope, start = polyfit(rows, seconds, 1)
+    figure, axes = pyplot.subplots(figsize=(8, 4))
+    axes.plot(
+        [0, max(rows)],
+        [start, start + slope * max(rows)],
+        color=OTHER,
+        label=f"{start:.1f} s + {slope * 1e6:.1f} µs a row",
+    )
+    axes.plot(rows, seconds, "o", color=OURS, label="a run")
+    axes.set_xlabel("rows")
+    axes.set_ylabel("seconds")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
 def main() -> int:
     """Write the pages of the jobs that were measured; return the exit status."""
     measured = {job: RESULTS / f"{job}.json" for job in PAGES if (RESULTS / f"{job}.json").exists()}
@@ -137,6 +173,10 @@ def main() -> int:
         plot(result, image, page.basis)
         where = image.relative_to(page.path.parent).as_posix()
         content = section(result, where, page.basis, further)
+        if page.growth:
+            growth = IMAGES / f"bench-{job}-growth.svg"
+            plot_growth(result, growth, page.growth)
+            content += f"\n\n![Seconds by rows]({growth.relative_to(page.path.parent).as_posix()})"
         text = page.path.read_text(encoding="utf-8")
         page.path.write_text(marked.replaced(text, START, content), encoding="utf-8")
         print(f"{page.path.relative_to(REPO)} and {image.relative_to(REPO)}: of {result['machine']['started']}")

@@ -35,11 +35,11 @@ sed -E "s/^(($no_py311)==[^ ]+)\$/\1 ; python_version >= '3.12'/" dags/constrain
     # An environment of its own: the emulator pins another botocore than Airflow.
     compile --output-file requirements-emulator.txt requirements-emulator.in
     # What `make bench` compares with, and what the local Redshift endpoint is tested with.
-    for job in ingest mockdata clients; do
+    for job in ingest mockdata sync clients; do
         compile --output-file "requirements-$job.txt" "requirements-$job.in"
     done
 )
 cp "$work/requirements-dev.txt" requirements-dev.txt
 cp "$work/requirements-emulator.txt" local/requirements-emulator.txt
-cp "$work"/requirements-{ingest,mockdata}.txt bench/
+cp "$work"/requirements-{ingest,mockdata,sync}.txt bench/
 cp "$work"/requirements-clients.txt tests/redshift/clients/
