@@ -20,12 +20,12 @@ compared), `ops.sync_difference` (what differs, until a run has repaired it). St
 that are synced are deleted. Export bucket: `sync/RUN/`, until the run has succeeded.
 
 ### Running it again
-Loads what has changed since, so nothing when nothing has. A run that died anywhere left the warehouse as it was: the
-next one begins where the last commit ended. A task that is cleared after its commit finds that and changes nothing.
+Loads what has changed since. A run that died anywhere left the warehouse as it was: the next one begins where the last
+commit ended. A task that is cleared after its commit changes nothing; once its run has succeeded it finds no files.
 
 ### Not guaranteed
 A column that is dropped or renamed in the store, or gets another type, stops the sync, with what to do; one that is
-added is added here too. A migration that changes values without updating rows must call `ops.ask_reload`.
+added is added here too. Rows that `pg_restore` brings back into one table are not seen: `ops.ask_reload` has it loaded.
 What somebody changes in the warehouse is found within a day, unless the store changes the same row before.
 """
 
@@ -107,11 +107,11 @@ def sync_warehouse() -> None:
 
         return tasks.measure_lag(LAG_TIMEOUT)
 
-    # Files of a run that failed stay for whoever looks into it, until they expire.
+    # sync/RUN/, of all its exports. Files of a run that failed stay for whoever looks into it, until they expire.
     clean_up = S3DeleteObjectsOperator(
         task_id="clean_up",
         bucket=settings.export_bucket(),
-        prefix="{{ ti.xcom_pull(task_ids='export')['prefix'] }}",
+        prefix="{{ ti.xcom_pull(task_ids='export')['prefix'].rsplit('/', 2)[0] }}/",
     )
     reconciled = reconcile(exported)
     manifests >> apply >> reconciled >> [clean_up, measure_lag()]

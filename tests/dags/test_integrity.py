@@ -90,6 +90,20 @@ def test_there_are_exactly_these_tasks_in_this_order(dags, dag_id):
     assert upstream == EXPECTED_TASKS[dag_id]
 
 
+def test_the_sync_is_made_of_the_operators_for_s3_and_sql(dags):
+    from airflow.providers.amazon.aws.operators.s3 import S3CreateObjectOperator, S3DeleteObjectsOperator
+
+    from marketplace.sync.operators import RedshiftSQLOperator
+
+    expected = {
+        "write_manifests": S3CreateObjectOperator,
+        "apply": RedshiftSQLOperator,
+        "clean_up": S3DeleteObjectsOperator,
+    }
+    for task_id, operator in expected.items():
+        assert isinstance(dags["sync_warehouse"].get_task(task_id), operator), task_id
+
+
 def test_migrate_runs_only_when_asked(dags):
     assert dags["migrate"].schedule is None
 

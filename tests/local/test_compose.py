@@ -270,7 +270,12 @@ def test_postgres_has_the_settings_of_make_up(tmp_path: Path):
     # What the image or PostgreSQL itself sets so, or Docker has another way for.
     for name in ("listen_addresses", "unix_socket_directories", "log_line_prefix"):
         del written[name]
-    for name, default in (("fsync", "on"), ("full_page_writes", "on"), ("password_encryption", "scram-sha-256")):
+    for name, default in (
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("max_prepared_transactions", "0"),
+        ("password_encryption", "scram-sha-256"),
+    ):
         assert written.pop(name) == default
     server, *options = SERVICES["postgres"]["command"]
     assert server == "postgres"

@@ -13,19 +13,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
-from local import aws, doctor, doctor_platform, emulator, pgbin, ports, postgres, state
+from local import aws, doctor, doctor_platform, emulator, pgbin, ports, postgres, state, warehouse
 from local.airflow import Api
 from local.doctor import Finding, ok, warning, wrong
 from local.errors import LocalError
 from local.layout import REPO, Layout
 from local.platform import Platform
 from local.supervisor import MARKER, wait_until
+from marketplace import warehouse as warehouse_schema
 from tests.conftest import migrate, temporary_platform
 
 UID = os.getuid()
@@ -595,6 +596,8 @@ def test_no_python_that_can_run_it_is_said_by_make(clone: Path, tmp_path: Path):
 def own() -> Iterator[Platform]:
     with temporary_platform() as running:
         migrate(running, "store")
+        with closing(warehouse.connect(running.state)) as connection:
+            warehouse_schema.migrate(connection)
         yield running
 
 
@@ -630,7 +633,8 @@ def test_a_platform_that_is_well(platform: Platform):
         ok("emulator is healthy"),
         ok("postgres is healthy"),
         ok("redshift is healthy"),
-        ok("the store has all migrations: it is at 0006"),
+        ok("the store has all migrations: it is at 0007"),
+        ok("the warehouse has all migrations"),
         ok("the stacks are those of the present templates"),
         ok("the dead-letter queue is empty"),
         ok("no file waits in landing/ for more than 15 minutes"),
@@ -821,7 +825,15 @@ def test_a_store_that_lacks_migrations(platform: Platform):
         assert not_ok(platform) == [wrong("the store is at migration 9999, which this clone does not have", fix)]
         session.execute("delete from public.alembic_version")
         assert not_ok(platform) == [wrong("the store lacks migrations: it is at none", "make up")]
-        session.execute("insert into public.alembic_version values ('0006')")
+        session.execute("insert into public.alembic_version values ('0007')")
+    assert not_ok(platform) == []
+
+
+def test_a_warehouse_that_lacks_migrations(platform: Platform):
+    with postgres.connect(platform.state, warehouse.DATABASE) as session:
+        session.execute("update ops.schema_version set version = -version")
+        assert not_ok(platform) == [wrong("the warehouse lacks migrations", "make up")]
+        session.execute("update ops.schema_version set version = -version")
     assert not_ok(platform) == []
 
 

@@ -11,7 +11,7 @@ PACKAGE = Path(marketplace.mockdata.__file__).parents[1]
 GENERATOR = "marketplace.mockdata"
 INGESTION = ("marketplace.contracts", "marketplace.ingest")
 # What both may use: where the package's files are, connections, queries by name, assets. None of it looks at a value.
-SHARED = {f"marketplace{name}" for name in ("", ".assets", ".connections", ".settings", ".store")}
+SHARED = {f"marketplace{name}" for name in ("", ".assets", ".connections", ".settings", ".store", ".warehouse")}
 
 
 def modules() -> dict[str, Path]:

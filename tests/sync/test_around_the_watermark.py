@@ -149,7 +149,8 @@ def test_a_reload_that_is_asked_for_by_who_commits_later_is_not_lost(filled: Syn
         ("alter table store.game rename column genre to kind", r"store\.game\.genre: the warehouse has it"),
         (
             "create table store.rating (rating_id bigint primary key, row_xid xid8 not null"
-            " default pg_current_xact_id()); grant select on store.rating to store_writer",
+            " default pg_current_xact_id()); call ops.track_changes('store.rating');"
+            " grant select on store.rating to store_writer",
             r"store\.rating: the warehouse has no such table",
         ),
     ],

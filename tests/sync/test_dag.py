@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 import redshift_connector
+from airflow.sdk.exceptions import AirflowFailException
 
 from local import postgres
 from local import warehouse as local_warehouse
@@ -164,6 +165,23 @@ def test_the_sql_operator_runs_its_statements_together_or_not_at_all(filled: Syn
     with pytest.raises(operators.RedshiftError, match="22012"):
         operators.RedshiftSQLOperator(task_id="sql", sql=[insert, "select 1 / 0"]).execute({})
     assert filled.told(counted) == [(1,)]
+
+
+def test_a_task_that_is_cleared_after_its_run_has_succeeded_says_that_the_files_are_gone(
+    filled: Sync, runner: Runner
+) -> None:
+    (result,) = runner.results(runner.run("sync_warehouse"), "export")
+    with pytest.raises(
+        AirflowFailException, match=r"is gone: it is deleted when its run has succeeded.*clear the task"
+    ):
+        operators.ApplySyncOperator(task_id="apply", exported=result).execute({})
+
+
+def test_an_apply_that_another_sync_has_overtaken_fails_for_good(filled: Sync, runner: Runner) -> None:
+    slow = exported(filled)
+    filled.sync()
+    with pytest.raises(AirflowFailException, match="Another sync has moved the watermark of"):
+        operators.ApplySyncOperator(task_id="apply", exported=slow).execute({})
 
 
 def test_an_apply_that_is_cleared_after_its_commit_is_content(filled: Sync, runner: Runner) -> None:

@@ -65,7 +65,8 @@ def test_a_column_that_is_added_by_a_sync_that_fails_is_not_there(filled: Sync) 
             "store.game: Column x has the type real, for which the warehouse has no place",
         ),
         (
-            "create table store.extra (id int primary key, row_xid xid8 not null default pg_current_xact_id())",
+            "create table store.extra (id int primary key, row_xid xid8 not null default pg_current_xact_id());"
+            " call ops.track_changes('store.extra')",
             "store.extra: the warehouse has no such table",
         ),
         (
@@ -84,6 +85,33 @@ def test_anything_else_stops_the_sync_with_what_differs(filled: Sync, change: st
     assert message in str(stopped.value)
     assert "by a migration in include/sql/warehouse/migrations, and run DAG migrate" in str(stopped.value)
     assert filled.told("select * from ops.sync_state order by 1") == before
+
+
+@pytest.mark.parametrize("off", ["disable trigger stamp_row", "enable trigger user"])
+def test_a_table_whose_changes_go_by_unseen_stops_the_sync(filled: Sync, off: str) -> None:
+    filled.change(f"alter table store.game {off}")
+    with pytest.raises(SchemaDriftError, match=r"^store\.game has a row_xid, but not all four triggers"):
+        filled.export()
+
+
+def test_a_table_that_was_rewritten_or_made_anew_is_loaded_in_full(filled: Sync) -> None:
+    filled.sync()
+    # Both sides by a migration, so that neither has a column more than the other.
+    filled.change("alter table store.game add column players integer not null default 4")
+    with postgres.connect(filled.store.platform.state, local_warehouse.DATABASE) as connection:
+        connection.execute("alter table store.game add column players integer")
+    anew = "the table was defined anew since, in the store or in the warehouse"
+    assert {t.name: t.reason for t in filled.sync().tables if t.reason} == {"store.game": anew}
+    filled.change("alter table store.game alter column title type text using upper(title)")
+    assert {t.name: t.reason for t in filled.sync().tables if t.reason} == {"store.game": anew}
+    with postgres.connect(filled.store.platform.state, local_warehouse.DATABASE) as connection:
+        connection.execute(
+            "create table store.wide (like store.wishlist including all); drop table store.wishlist;"
+            " alter table store.wide rename to wishlist; alter table store.wishlist owner to warehouse_owner"
+        )
+    assert {t.name: t.reason for t in filled.sync().tables if t.reason} == {"store.wishlist": anew}
+    assert filled.differences() == {}
+    assert [t.name for t in filled.sync().tables if t.reason] == []
 
 
 def test_all_differences_are_named_at_once(filled: Sync) -> None:

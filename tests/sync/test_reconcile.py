@@ -84,6 +84,24 @@ def test_empty_tables_do_not_differ(sync: Sync) -> None:
     assert sync.told("select count(*) from ops.sync_difference") == [(0,)]
 
 
+def test_what_the_warehouse_has_of_a_table_that_is_empty_in_the_store_is_found(sync: Sync) -> None:
+    sync.reconcile(sync.sync())
+    sync.spoil("insert into store.game (game_id) values ('G-9')")
+    found = sync.reconcile(sync.sync(check_all=True))
+    assert named(found) == [("store.game", {"game_id": "G-9"}, "extra")]
+
+
+def test_a_difference_that_was_mended_otherwise_is_closed_by_the_next_comparison_of_all(filled: Sync) -> None:
+    filled.reconcile(filled.sync())
+    filled.spoil("update store.game set genre = 'spoilt' where game_id = 'G-1'")
+    filled.spoil("delete from store.game_alias where alias_id = 'G-1'")
+    filled.reconcile(filled.sync(check_all=True))
+    assert [table for table, _, _ in open_differences(filled)] == ["store.game", "store.game_alias"]
+    filled.change("update store.game set genre = 'Other' where game_id = 'G-1'")
+    filled.reconcile(filled.sync(check_all=True))
+    assert [table for table, _, _ in open_differences(filled)] == ["store.game_alias"]
+
+
 def test_a_sync_of_what_has_not_changed_compares_nothing(filled: Sync) -> None:
     filled.reconcile(filled.sync())
     plan = filled.sync()

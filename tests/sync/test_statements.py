@@ -19,7 +19,8 @@ TABLE = Table(
     ("place_id", "line"),
 )
 PLANNED = TablePlan(
-    "store.place", "incremental", None, "before", TABLE.key, tuple(target.name for target in TABLE.targets), (),
+    "store.place", "incremental", None, "before", "definition", TABLE.key,
+    tuple(target.name for target in TABLE.targets), (),
     Files("store.place/rows", 2, 3, 4), Files("store.place/gone", 1, 1, 1), "changed",
     Files("store.place/checked", 1, 4, 5), None, 0.5,
 )  # fmt: skip

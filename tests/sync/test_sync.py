@@ -94,7 +94,8 @@ def test_what_the_warehouse_has_committed_needs_no_tombstone_and_old_tokens_go(f
     filled.sync(tables=["store.play_session"])
     assert len(filled.asked("select from ops.tombstone")) == 2
     last = filled.sync()
-    assert filled.asked("select table_name from ops.tombstone") == [("store.notification_rule",)]
+    # Also the one that its table needs no more: a warehouse that is restored to the oldest watermark would need it.
+    assert len(filled.asked("select from ops.tombstone")) == 2
     assert filled.differences() == {}
     kept = filled.sync()
     assert filled.asked("select table_name from ops.tombstone") == []

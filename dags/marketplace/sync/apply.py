@@ -118,9 +118,15 @@ def _move_watermark(cursor: Cursor, plan: Plan) -> None:
     cursor.execute(f"delete from ops.sync_state where table_name in ({listed})", names)  # noqa: S608 - placeholders
     _insert(
         cursor,
-        "ops.sync_state (table_name, system_identifier, token, store_snapshot, synced_at, run_id)",
-        [(name, mark.system_identifier, mark.token, mark.snapshot, plan.taken_at, plan.run_id) for name in names],
-    )
+        "ops.sync_state (table_name, definition, system_identifier, token, store_snapshot, synced_at, run_id)",
+        [
+            (
+                table.name, table.definition, mark.system_identifier, mark.token, mark.snapshot, plan.taken_at,
+                plan.run_id,
+            )
+            for table in plan.tables
+        ],
+    )  # fmt: skip
     _insert(
         cursor,
         "ops.sync_run (run_id, table_name, mode, reason, store_snapshot, exported, deleted, files, bytes, seconds,"

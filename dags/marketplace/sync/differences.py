@@ -44,6 +44,11 @@ class Differences:
         """Return how many keys differ, listed or not."""
         return sum(self.counts.values())
 
+    @property
+    def is_listed(self) -> bool:
+        """Tell whether all of them are listed."""
+        return self.total == len(self.listed)
+
     def __str__(self) -> str:
         """Return what differs in a few words, with the first keys."""
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items()))
@@ -72,6 +77,14 @@ def read_open(connection: Connection) -> dict[str, Open]:
         for table, key, found_at in cursor.fetchall():
             found.setdefault(table, []).append((json.loads(key), found_at))
     return {table: Open([key for key, _ in rows], max(at for _, at in rows)) for table, rows in found.items()}
+
+
+def count_open(connection: Connection) -> int:
+    """Return how many differences of the warehouse are open, of all tables."""
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("select count(*) from ops.sync_difference where repaired_by is null")
+        ((count,),) = cursor.fetchall()
+        return int(count)
 
 
 def last_full_checks(connection: Connection) -> dict[str, datetime]:
@@ -106,6 +119,20 @@ def close(cursor: Cursor, run_id: str, table: str, until: str) -> None:
         " where table_name = %s and repaired_by is null and found_at <= %s",
         (run_id, table, until),
     )
+
+
+def close_others(cursor: Cursor, run_id: str, found: Differences) -> None:
+    """Note that a run has compared all rows of a table and found no differences but these: others were mended since."""
+    cursor.execute("select key from ops.sync_difference where table_name = %s and repaired_by is null", (found.table,))
+    still = {_text(one.key) for one in found.listed}
+    mended = [key for (key,) in cursor.fetchall() if key not in still]
+    if mended:
+        cursor.execute(
+            "update ops.sync_difference set repaired_by = %s where table_name = %s and repaired_by is null and key in ("  # noqa: S608
+            + ", ".join(["%s"] * len(mended))
+            + ")",
+            (run_id, found.table, *mended),
+        )
 
 
 def _text(key: Key) -> str:

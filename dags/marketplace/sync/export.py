@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -75,9 +75,12 @@ def export(
     checked_at = last_full_checks(warehouse)
     warehouse.rollback()
     with closing(connect()) as connection:
+        synced = read_tables(connection)
+        chosen = choose(synced, tables)
         if not dry_run:
-            watermark.prune(connection, state, watermark.read_position(connection))
-        chosen = choose(read_tables(connection), tables)
+            # A table that was dropped keeps its watermark in the warehouse, and needs nothing any more.
+            needed = [mark for name, mark in state.items() if name in synced]
+            watermark.prune(connection, needed, watermark.read_position(connection))
         connection.commit()
     taken_at = datetime.now(UTC).isoformat()
     with snapshot(connect, chosen) as (readers, position):
@@ -88,17 +91,24 @@ def export(
         jobs = []
         for name, table in found.items():
             old, new = state.get(name), added.get(name, [])
+            definition = f"{table.definition}/{there[name].oid}"
             reason = "this run was told to" if full_reload else _reason(first, table, old, known, position, new)
+            if reason is None and old and old.definition != definition:
+                reason = "the table was defined anew since, in the store or in the warehouse"
             check: Check = "all" if reason or check_all or is_due(checked_at.get(name)) else "changed"
             mended = opened.get(name) if repair or reason else None
-            jobs.append(_Job(table, old, reason, new, check, mended))
+            jobs.append(_Job(table, definition, old, reason, new, check, mended))
         done = [job.count(first) for job in jobs] if dry_run else _write_all(jobs, readers, s3, bucket, prefix)
+        if not dry_run:
+            with closing(connect()) as connection:
+                connection.execute(query("sync/enter_token.sql"), {"token": token})
+                connection.commit()
+            # The snapshot's server has not gone: if a copy had been promoted meanwhile, it would have the token, and
+            # might not have all that was exported.
+            first.execute("select 1")
     mark = Watermark(position.system_identifier, token, position.snapshot)
     plan = Plan(run_id, bucket, prefix, mark, taken_at, tuple(done))
     if not dry_run:
-        with closing(connect()) as connection:
-            connection.execute(query("sync/enter_token.sql"), {"token": token})
-            connection.commit()
         plan.put(s3)
     return plan
 
@@ -158,6 +168,7 @@ class _Job:
     """
 
     table: Table
+    definition: str
     old: Watermark | None
     reason: str | None
     added: Sequence[Target]
@@ -217,6 +228,7 @@ class _Job:
             mode="full" if self.reason else "incremental",
             reason=self.reason,
             before=self.old.token if self.old else None,
+            definition=self.definition,
             key=self.table.key,
             columns=tuple(target.name for target in self.table.targets),
             added=tuple((target.name, target.type) for target in self.added),
@@ -239,6 +251,7 @@ def _write_all(
     free: SimpleQueue[psycopg.Connection[Any]] = SimpleQueue()
     for reader in readers:
         free.put(reader)
+    failures: list[BaseException] = []
 
     with ThreadPoolExecutor(len(readers)) as uploads, ThreadPoolExecutor(len(readers)) as pool:
 
@@ -246,6 +259,10 @@ def _write_all(
             connection = free.get()
             try:
                 return write(connection, lambda name: FileSet(s3, bucket, prefix, name, uploads))
+            except BaseException as error:
+                failures.append(error)
+                pool.shutdown(wait=False, cancel_futures=True)  # what has not begun has no use any more
+                raise
             finally:
                 free.put(connection)
 
@@ -254,12 +271,16 @@ def _write_all(
             for job in sorted(jobs, key=lambda job: -job.table.bytes)
         }
         try:
+            futures: list[Future[Any]] = [future for both in begun.values() for future in both]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            if failures:
+                raise failures[0]
             return [
                 replace(written.result(), checked=checked.result())
                 for written, checked in (begun[job.table.name] for job in jobs)
             ]
         except BaseException:
-            # The others are of no use any more, and may have hours to go.
+            # What is running may have hours to go.
             pool.shutdown(wait=False, cancel_futures=True)
             for reader in readers:
                 reader.cancel_safe()

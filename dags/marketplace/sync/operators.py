@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.providers.amazon.aws.operators.s3 import S3CreateObjectOperator
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace import warehouse
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from redshift_connector.core import Connection
+
+    from marketplace.sync.plan import Plan
 
 ATTEMPTS = 3
 # What another transaction caused, so that the same statements may go through next time: two SQLSTATEs, and 1023, which
@@ -88,11 +91,14 @@ class ApplySyncOperator(RedshiftSQLOperator):
     def work(self, connection: Connection, context: Any) -> None:
         """Apply the plan that lies beside the export's files; raises what marketplace.sync.apply raises."""
         # Not at the top: whoever only parses the DAG needs no driver.
-        from marketplace.sync.apply import apply
-        from marketplace.sync.plan import read_plan
+        from marketplace.sync.apply import IncompleteLoadError, WatermarkMovedError, apply
 
         plan = read_plan(S3Hook().conn, self.exported["bucket"], self.exported["prefix"])
-        if not apply(connection, plan):
+        try:
+            applied = apply(connection, plan)
+        except (IncompleteLoadError, WatermarkMovedError) as error:
+            raise AirflowFailException(str(error)) from None
+        if not applied:
             self.log.info("An earlier try of this task has committed: nothing is left to do.")
 
 
@@ -111,14 +117,22 @@ class WriteManifestsOperator(S3CreateObjectOperator):
 
     def execute(self, context: Any) -> None:
         """Write them; again is no error. Raises what S3 raises."""
-        from marketplace.sync.plan import read_plan
-
         if self.exported["dry_run"]:
             raise AirflowSkipException("A dry run: nothing was written, and nothing is applied.")
         plan = read_plan(self.hook.conn, self.exported["bucket"], self.exported["prefix"])
         self.s3_bucket = plan.bucket
         for self.s3_key, self.data in plan.manifests():
             super().execute(context)
+
+
+def read_plan(s3: S3Client, bucket: str, prefix: str) -> Plan:
+    """Return the plan of an export; a task fails for good when its files are gone, as no other try would find them."""
+    from marketplace.sync import plan
+
+    try:
+        return plan.read_plan(s3, bucket, prefix)
+    except plan.PlanGoneError as error:
+        raise AirflowFailException(str(error)) from None
 
 
 def _is_conflict(fields: dict[str, str]) -> bool:

@@ -18,6 +18,10 @@ FILE = "plan.json"
 SUFFIX = ".csv.gz"
 
 
+class PlanGoneError(RuntimeError):
+    """The files of an export are not there any more."""
+
+
 @dataclass(frozen=True)
 class Files:
     """The files that a query's rows were written to, numbered from 0, and how many rows and compressed bytes."""
@@ -52,7 +56,8 @@ class TablePlan:
 
     `checked` is what the warehouse is compared with afterwards: a checksum of each row that is changed or gone, or
     checksums of all rows by groups. `mends` says which open differences are mended: those found until then (ISO 8601).
-    `before` is the token of the watermark that the warehouse must still have, None for none. `columns` are the
+    `before` is the token of the watermark that the warehouse must still have, None for none; `definition` what both
+    sides' tables are by definition (marketplace.sync.tables). `columns` are the
     warehouse's, in the files' order; `added` those that it has not yet, with their types.
     """
 
@@ -60,6 +65,7 @@ class TablePlan:
     mode: Mode
     reason: str | None
     before: str | None
+    definition: str
     key: tuple[str, ...]
     columns: tuple[str, ...]
     added: tuple[tuple[str, str], ...]
@@ -126,8 +132,14 @@ class Plan:
 
 
 def read_plan(s3: S3Client, bucket: str, prefix: str) -> Plan:
-    """Return the plan that an export has written under `prefix`."""
-    found = json.loads(s3.get_object(Bucket=bucket, Key=prefix + FILE)["Body"].read())
+    """Return the plan that an export has written under `prefix`. Raises PlanGoneError."""
+    try:
+        found = json.loads(s3.get_object(Bucket=bucket, Key=prefix + FILE)["Body"].read())
+    except s3.exceptions.NoSuchKey:
+        raise PlanGoneError(
+            f"s3://{bucket}/{prefix} is gone: it is deleted when its run has succeeded, and expires otherwise."
+            " Start the DAG anew, or clear the task export."
+        ) from None
     return Plan(
         **found
         | {

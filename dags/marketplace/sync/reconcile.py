@@ -74,7 +74,8 @@ def reconcile(connect: Connect, warehouse: Connection, s3: S3Client, plan: Plan)
                 log.warning("%s is not compared: another sync has moved it on.", planned.name)
             elif table is None or tuple(target.name for target in table.targets) != planned.columns:
                 log.warning("%s is not compared: its definition has changed since the export.", planned.name)
-            elif planned.checked.files:
+            # A table that is empty in the store has no file, and must be empty in the warehouse as well.
+            elif planned.checked.files or planned.check == "all":
                 begun = time.monotonic()
                 run = _Run(store, cursor, s3, plan, planned, table)
                 done.append(run.compare_all() if planned.check == "all" else run.compare_changed())
@@ -87,6 +88,8 @@ def _account(cursor: Cursor, run_id: str, done: Comparison, seconds: float) -> N
     """Write down what was compared and found; a task that is run again replaces what it wrote."""
     found, now = done.found, datetime.now(UTC)
     log.info("%s: %s rows compared (%s), %s differ", found.table, done.compared, done.scope, found.total)
+    if done.scope == "all" and found.is_listed:
+        differences.close_others(cursor, run_id, found)
     differences.record(cursor, run_id, found, now)
     cursor.execute("delete from ops.sync_check where run_id = %s and table_name = %s", (run_id, found.table))
     cursor.execute(

@@ -28,12 +28,16 @@ class SchemaDriftError(RuntimeError):
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the store: its name with the schema, its columns (all but row_xid), its key, and how large it is."""
+    """A table of the store: its name with the schema, its columns (all but row_xid), its key, and how large it is.
+
+    `definition` is another one when the table was altered or rewritten.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     bytes: int = 0
+    definition: str = ""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -43,24 +47,32 @@ class Table:
 
 @dataclass(frozen=True)
 class WarehouseTable:
-    """A table of the warehouse: the types of its columns by their names, and its key."""
+    """A table of the warehouse: the types of its columns by their names, its key, and its number in the catalog."""
 
     columns: dict[str, str] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+    oid: int = 0
 
 
 def read_tables(connection: psycopg.Connection[Any]) -> dict[str, Table]:
     """Return every table of the store that is synced, which is each that has a row_xid, by its name.
 
-    Raises SchemaDriftError for one without a primary key: its rows could not be told apart.
+    Raises SchemaDriftError for one without a primary key, whose rows could not be told apart, and for one without the
+    triggers that note its changes.
     """
     found = connection.execute(query("sync/tables.sql"), {"schema": SCHEMA}).fetchall()
     tables = {}
-    for name, key, size, names, types, nullable in found:
+    for name, key, size, definition, is_tracked, names, types, nullable in found:
         if not key:
             raise SchemaDriftError(f"{name} has a row_xid but no primary key: without one its rows cannot be synced.")
+        if not is_tracked:
+            raise SchemaDriftError(
+                f"{name} has a row_xid, but not all four triggers of ops.track_changes, enabled ALWAYS: its changes go"
+                " by unseen. pg_restore --disable-triggers leaves them otherwise. As store_owner, alter table … enable"
+                f" always trigger …, for each of them, and select ops.ask_reload('{name}', 'its triggers were off')."
+            )
         columns = tuple(Column(*column) for column in zip(names, types, nullable, strict=True))
-        tables[name] = Table(name, columns, tuple(key), size)
+        tables[name] = Table(name, columns, tuple(key), size, definition)
     return tables
 
 
@@ -85,7 +97,13 @@ def read_warehouse(connection: RedshiftConnection) -> dict[str, WarehouseTable]:
         keys: dict[str, list[str]] = {}
         for table, column in cursor.fetchall():
             keys.setdefault(f"{SCHEMA}.{table}", []).append(column)
-    return {name: WarehouseTable(of, tuple(keys.get(name, ()))) for name, of in columns.items()}
+        cursor.execute(
+            "select c.relname, c.oid from pg_class c inner join pg_namespace n on c.relnamespace = n.oid"
+            " where n.nspname = %s and c.relkind = 'r'",
+            (SCHEMA,),
+        )
+        oids = {f"{SCHEMA}.{table}": int(oid) for table, oid in cursor.fetchall()}
+    return {name: WarehouseTable(of, tuple(keys.get(name, ())), oids.get(name, 0)) for name, of in columns.items()}
 
 
 def _written(type_: str, length: int | None, precision: int | None, scale: int | None) -> str:

@@ -31,11 +31,15 @@ class SourceError(RuntimeError):
 
 @dataclass(frozen=True)
 class Watermark:
-    """A snapshot of the store (as pg_snapshot writes it), the cluster it is of, and the token committed after it."""
+    """A snapshot of the store (as pg_snapshot writes it), the cluster it is of, and the token committed after it.
+
+    `definition` is what a table was then on both sides (marketplace.sync.tables); a run's own watermark has none.
+    """
 
     system_identifier: str
     token: str
     snapshot: str
+    definition: str = ""
 
     @property
     def xmax(self) -> int:
@@ -69,7 +73,7 @@ def read_position(connection: psycopg.Connection[Any]) -> Position:
 def read_state(connection: RedshiftConnection) -> dict[str, Watermark]:
     """Return the watermark of each table in the warehouse, by the table's name."""
     with closing(connection.cursor()) as cursor:
-        cursor.execute("select table_name, system_identifier, token, store_snapshot from ops.sync_state")
+        cursor.execute("select table_name, system_identifier, token, store_snapshot, definition from ops.sync_state")
         return {name: Watermark(*rest) for name, *rest in cursor.fetchall()}
 
 
@@ -103,14 +107,15 @@ def asked_for(connection: psycopg.Connection[Any], table: str, old: Watermark) -
     return "asked for: " + "; ".join(reason for (reason,) in found) if found else None
 
 
-def prune(connection: psycopg.Connection[Any], state: dict[str, Watermark], now: Position) -> None:
+def prune(connection: psycopg.Connection[Any], marks: Collection[Watermark], now: Position) -> None:
     """Delete the tombstones and tokens that nothing needs any more, since the warehouse has committed what they say.
 
-    `state` is the warehouse's; what of it is another source's, or of a history that is gone, prunes nothing.
+    `marks` are the watermarks of the tables that are synced. Tombstones go when all of them have seen them: a warehouse
+    that is restored to the oldest finds those that it needs. What is another source's, or of a history that is gone,
+    prunes nothing.
     """
-    known = known_tokens(connection, state.values())
-    for table, watermark in state.items():
-        if why_not(watermark, known, now) is None:
-            parameters = {"table_name": table, "snapshot": watermark.snapshot}
-            connection.execute(query("sync/prune_tombstones.sql"), parameters)
+    known = known_tokens(connection, marks)
+    snapshots = sorted({mark.snapshot for mark in marks if why_not(mark, known, now) is None})
+    if snapshots:
+        connection.execute(query("sync/prune_tombstones.sql"), {"snapshots": snapshots})
     connection.execute(query("sync/prune_tokens.sql"), {"tokens": sorted(known)})

@@ -1,7 +1,7 @@
 -- What the warehouse sync stands on: its tokens, reloads that were asked for, and values that the warehouse can hold.
 --
--- A migration that changes values without an UPDATE of their rows (ALTER COLUMN ... TYPE ... USING, a new default of
--- rows that are there) ends with ops.ask_reload for each such table: nothing else tells the sync of them.
+-- Who brings rows into a table with the row_xid that they once had (pg_restore into the same database) asks for a
+-- reload of it: nothing else tells the sync of them.
 
 -- ---------------------------------------------------------------------------------------- the source's own memory
 

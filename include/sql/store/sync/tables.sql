@@ -1,4 +1,5 @@
--- The tables of a schema that the warehouse sync reads, each with its key and its columns but row_xid.
+-- The tables of a schema that the warehouse sync reads, each with its key and its columns but row_xid. definition tells
+-- whether a table is still the same: its columns in their order, and the file that a rewrite of the table replaces.
 -- Parameters: schema.
 select
     n.nspname || '.' || c.relname as table_name,
@@ -10,6 +11,22 @@ select
         where i.indrelid = c.oid and i.indisprimary
     ) as key,
     pg_catalog.pg_relation_size(c.oid) as bytes,
+    pg_catalog.md5(
+        pg_catalog.concat_ws(
+            ' ', c.oid, pg_catalog.pg_relation_filenode(c.oid),
+            string_agg(
+                pg_catalog.concat_ws(' ', a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)), ','
+                order by a.attnum
+            )
+        )
+    ) as definition,
+    (
+        select count(*)
+        from pg_catalog.pg_trigger as g
+        where g.tgrelid = c.oid
+          and g.tgenabled = 'A'
+          and g.tgname in ('stamp_row', 'leave_tombstone_of_row', 'leave_tombstone_of_key', 'refuse_truncate')
+    ) = 4 as is_tracked,
     array_agg(a.attname::text order by a.attnum) as names,
     array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) order by a.attnum) as types,
     array_agg(not a.attnotnull order by a.attnum) as nullable

@@ -155,9 +155,10 @@ create table store.notification_rule (
 
 -- The watermark of each table: the snapshot of the store that the table here is equal to, and whose it is. (The bare
 -- word snapshot is one that Redshift keeps for itself.) synced_at is when it was taken: what was committed later may
--- be missing.
+-- be missing. definition is what the two tables were by definition: a watermark of others means nothing.
 create table ops.sync_state (
     table_name varchar(128) not null,
+    definition varchar(64) not null,
     system_identifier varchar(32) not null,
     token varchar(64) not null,
     store_snapshot varchar(65535) not null,
