@@ -88,8 +88,10 @@ def ratios(cases: dict[str, dict[str, Any]]) -> dict[str, float]:
             if what == "seconds":
                 pairs = zip(cases[one]["runs"], cases[other]["runs"], strict=False)
                 ratio = median(one_s / other_s for one_s, other_s in pairs)
-            else:
+            elif cases[other][what]:
                 ratio = cases[one][what] / cases[other][what]
+            else:  # less than the clock of processor seconds can tell, of a small file
+                return
             found[f"{what}: {one} / {other}"] = round(ratio, 2)
 
     for size in sizes:
