@@ -117,6 +117,7 @@ def measuring(cases: Sequence[Case]) -> Iterator[Measure]:
         )
     console.print("[dim]Starting a PostgreSQL of its own[/dim]")
     with temporary_platform() as (platform, directory):
+        platform.supervisor.stop_all(["emulator", "redshift"])  # nothing here asks them
         yield Bench(platform, directory, cases).measure
 
 

@@ -37,13 +37,12 @@ _SHOWN = 3
 
 @contextmanager
 def temporary_platform() -> Iterator[tuple[Platform, Path]]:
-    """Start a PostgreSQL as `make up` does, with fsync on, and yield it with a directory; both go afterwards."""
+    """Start what `make up` does but Airflow, with fsync on, and yield it with a directory; both go afterwards."""
     directory = Path(tempfile.mkdtemp(prefix="marketplace-bench-")).resolve()
     directory.chmod(0o711)  # PostgreSQL may run as another user
     running = Platform(Layout(directory / "state"), with_airflow=False, preferred_ports=PORTS)
     try:
         running.up()
-        running.supervisor.stop_all(["emulator", "redshift"])  # nothing here asks them
         yield running, directory
     finally:
         running.reset()

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -33,10 +31,9 @@ import pyarrow.parquet as pq
 
 from bench.case import Case, CaseError, Measure, Run, measure, peak_mb
 from bench.ingest import MILLION, label
-from bench.ingest_store import PORTS
+from bench.ingest_store import temporary_platform
 from bench.redshift_cases import TABLE, copy_direct
 from local import aws, warehouse
-from local.layout import Layout
 from local.platform import Platform
 from local.supervisor import wait_until
 
@@ -94,17 +91,9 @@ def ratios(cases: dict[str, dict[str, Any]]) -> dict[str, float]:
 @contextmanager
 def measuring(_cases: Sequence[Case]) -> Iterator[Measure]:
     """Start a PostgreSQL, an emulator and an endpoint, and yield what measures a case on them; all goes afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="marketplace-bench-")).resolve()
-    directory.chmod(0o711)  # PostgreSQL may run as another user
-    platform = Platform(Layout(directory / "state"), with_airflow=False, preferred_ports=PORTS)
-    try:
-        platform.up()
-        with aws.environment(platform.public_environment()):
-            boto3.client("s3").create_bucket(Bucket=BUCKET)
-            yield Bench(platform, directory).measure
-    finally:
-        platform.reset()
-        shutil.rmtree(directory)
+    with temporary_platform() as (platform, directory), aws.environment(platform.public_environment()):
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        yield Bench(platform, directory).measure
 
 
 @dataclass

@@ -35,9 +35,8 @@ from rich.console import Console
 
 from bench.case import Case, CaseError, Measure, Run, measure
 from bench.ingest import MILLION, label
-from bench.ingest_store import PORTS, Stores
+from bench.ingest_store import Stores, temporary_platform
 from local import aws, warehouse
-from local.layout import Layout
 from local.platform import Platform
 from marketplace import warehouse as warehouse_schema
 from marketplace.sync import statements
@@ -177,19 +176,11 @@ def measuring(cases: Sequence[Case]) -> Iterator[Measure]:
             " make room there, name another directory (TMPDIR), or measure fewer rows (ROWS)."
         )
     console.print("[dim]Starting a PostgreSQL, an emulator and an endpoint of their own[/dim]")
-    directory = Path(tempfile.mkdtemp(prefix="marketplace-bench-")).resolve()
-    directory.chmod(0o711)  # PostgreSQL may run as another user
-    platform = Platform(Layout(directory / "state"), with_airflow=False, preferred_ports=PORTS)
-    try:
-        platform.up()
-        with aws.environment(platform.public_environment()):
-            boto3.client("s3").create_bucket(Bucket=BUCKET)
-            with closing(warehouse.connect(platform.state)) as connection:
-                warehouse_schema.migrate(connection)
-            yield Bench(platform, directory, cases).measure
-    finally:
-        platform.reset()
-        shutil.rmtree(directory)
+    with temporary_platform() as (platform, directory), aws.environment(platform.public_environment()):
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        with closing(warehouse.connect(platform.state)) as connection:
+            warehouse_schema.migrate(connection)
+        yield Bench(platform, directory, cases).measure
 
 
 @dataclass
