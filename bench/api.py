@@ -1,0 +1,212 @@
+"""The two APIs in this process, from the gateway's event to the answer, beside the bare queries that each needs.
+
+sums, inbox              what Mangum and the app make of the event of an HTTP API: token, parameters, query, JSON
+sums_bare, inbox_bare    the queries alone, by the same driver: one of the store; two of the table (texts and marks)
+
+Sums are of a box of about 50 cells, by day, of a month of the groups of geo.activity; an inbox is a page of 20. One
+request after another, as in a function's instance. So seconds by requests say requests a second, and the phases are
+milliseconds: half of the requests, and all but a hundredth, took no longer.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import urlencode
+
+import boto3
+import jwt
+import psycopg
+from cryptography.hazmat.primitives.asymmetric import rsa
+from mangum import Mangum
+
+from bench.case import Case, Measure, Run, peak_mb
+from bench.ingest_store import temporary_platform
+from local import aws, issuer, ports, postgres
+from local.platform import Platform
+from marketplace import store
+from marketplace.api import aggregates
+from marketplace.api.app import create_app
+from marketplace.api.config import Config
+
+MILLION = 1_000_000
+REQUESTS = 1000
+DATABASE = "bench_api"
+CUSTOMERS = 2000
+QUERY = {"from": "2025-01-01", "to": "2025-01-31", "bbox": "8,48,9,49", "group_by": "day"}
+CELLS = """
+insert into geo.cell (cell_id, boundary)
+select i * 10000 + j, geo.cell_boundary(i * 10000 + j)
+from generate_series(2010, 2089) as i cross join generate_series(2300, 2349) as j
+"""
+ACTIVITY = """
+insert into geo.activity
+(cell_id, day, game_id, platform, sessions, timed_sessions, seconds, player_ids, player_sessions)
+select c.cell_id, date '2025-01-01' + n %% 125, 'G' || n / 125, 'PC', 2, 1, 60, array[1, 2], array[1, 1]
+from geo.cell as c cross join generate_series(0, %s / 4000 - 1) as n
+"""
+
+
+def cases(sizes: Sequence[int]) -> list[Case]:
+    """Return the cases: of so many aggregates, and so many notifications."""
+    names = ("sums", "sums_bare", "inbox", "inbox_bare")
+    return [
+        Case(name if rows == MILLION else f"{name}_{rows}", name, {"rows": rows}) for rows in sizes for name in names
+    ]
+
+
+CASES = cases((MILLION,))
+
+
+def ratios(measured: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Return what the app adds to the bare queries, in milliseconds."""
+    return {
+        f"overhead of {name}, {phase}": round(case["phases"][phase] - measured[bare]["phases"][phase], 3)
+        for name, case in measured.items()
+        for bare in [name.replace("sums", "sums_bare").replace("inbox", "inbox_bare")]
+        if "bare" not in name and bare in measured
+        for phase in case["phases"]
+    }
+
+
+@contextmanager
+def measuring(chosen: Sequence[Case]) -> Iterator[Measure]:
+    """Start a platform, fill its store and its table, and yield what measures a case; all of it goes afterwards."""
+    (rows,) = {case.arguments["rows"] for case in chosen}
+    with temporary_platform() as (platform, _directory), aws.environment(platform.public_environment()):
+        _fill_store(platform, rows)
+        if any(case.function.startswith("inbox") for case in chosen):
+            _fill_table(platform.state.outputs["NotificationTable"], rows)
+        bench = Bench(platform)
+        yield bench.measure
+
+
+def _fill_store(platform: Platform, rows: int) -> None:
+    import sqlalchemy
+
+    with postgres.connect(platform.state) as superuser:
+        postgres.create_database(superuser, DATABASE, "store_owner")
+    postgres.prepare_store(platform.state, DATABASE)
+    url = postgres.url(platform.state, "store_owner", DATABASE, "postgresql+psycopg")
+    with sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool).connect() as engine:
+        store.migrate(engine)
+    with psycopg.connect(platform.store_url("store_owner", DATABASE), autocommit=True) as owner:
+        owner.execute(CELLS)
+        owner.execute(ACTIVITY, (rows,))
+        owner.execute("vacuum analyze geo.cell")
+        owner.execute("vacuum analyze geo.activity")
+
+
+def _fill_table(table: str, rows: int) -> None:
+    dynamodb = boto3.client("dynamodb")
+    expires = {"N": str(int(time.time()) + 86_400)}
+
+    def fill(customer: int) -> None:
+        texts = {name: {"S": name} for name in ("topic", "locale", "subject", "body", "stored_at")}
+        items = [
+            {"customer_id": {"S": f"CUST-{customer:04}"}, "item": {"S": f"{day}#R{n}"}, "day": {"S": day},
+             "rule_id": {"S": f"R{n}"}, "expires_at": expires, **texts}
+            for n in range(rows // CUSTOMERS)
+            for day in [date.fromordinal(739_000 + n).isoformat()]
+        ]  # fmt: skip
+        for start in range(0, len(items), 25):
+            batch = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+            dynamodb.batch_write_item(RequestItems={table: batch})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fill, range(CUSTOMERS)))
+
+
+@dataclass
+class Bench:
+    """Asks in this process, where the app is as it is on Lambda."""
+
+    platform: Platform
+
+    def __post_init__(self) -> None:
+        """Make the app and a token for it."""
+        state = self.platform.state
+        key = rsa.generate_private_key(65537, 2048)
+        config = Config(
+            store_host=ports.HOST,
+            store_port=state.ports["postgres"],
+            store_database=DATABASE,
+            store_password=state.passwords["store_reader"],
+            notification_table=state.outputs["NotificationTable"],
+            issuer="bench",
+            audiences=frozenset({issuer.AUDIENCE}),
+            token_keys={"bench": key.public_key()},
+            scope_prefix="",
+            customer_claim="customer",
+            cursor_key=b"k" * 32,
+        )
+        claims = {"iss": "bench", "aud": issuer.AUDIENCE, "exp": time.time() + 36_000, "customer": "CUST-0001"}
+        claims["scope"] = " ".join(issuer.SCOPES)
+        self._token = jwt.encode(claims, key, "RS256", {"kid": "bench"})
+        self._handler = Mangum(create_app(config), lifespan="off")
+
+    def measure(self, case: Case, _python: str) -> Run:
+        """Ask so many times, after some that do not count."""
+        ask: Callable[[], object] = {
+            "sums": lambda: self._request("/aggregated-data", urlencode(QUERY)),
+            "sums_bare": self._sums(),
+            "inbox": lambda: self._request("/notifications", ""),
+            "inbox_bare": self._inbox(),
+        }[case.function]  # fmt: skip
+        for _ in range(50):
+            ask()
+        took, cpu = [], time.process_time()
+        for _ in range(REQUESTS):
+            started = time.perf_counter()
+            ask()
+            took.append(time.perf_counter() - started)
+        cpu = time.process_time() - cpu
+        ordered = sorted(1000 * seconds for seconds in took)
+        phases = {"p50, ms": ordered[REQUESTS // 2], "p99, ms": ordered[REQUESTS * 99 // 100]}
+        return Run(REQUESTS, sum(took), cpu, peak_mb("self"), phases=phases)
+
+    def _request(self, path: str, query: str) -> None:
+        event = {
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+            "headers": {"host": "bench", "authorization": f"Bearer {self._token}"}, "isBase64Encoded": False,
+            "requestContext": {"http": {"method": "GET", "path": path, "sourceIp": ports.HOST, "protocol": "HTTP/1.1"}},
+        }  # fmt: skip
+        answer = self._handler(event, None)  # type: ignore[arg-type]
+        if answer["statusCode"] != 200 or not any(json.loads(answer["body"]).values()):
+            raise RuntimeError(f"{path}: {answer}")
+
+    def _sums(self) -> Callable[[], object]:
+        connection = psycopg.connect(self.platform.store_url("store_reader", DATABASE), autocommit=True)
+        connection.execute("set plan_cache_mode = force_custom_plan")
+        asked = aggregates.Asked.model_validate(QUERY)
+        source = aggregates._source(connection, asked)
+        statement = store.query("api/sums.sql", key=aggregates.KEYS["day"], activity=source.activity)
+        parameters = {
+            "first_day": asked.first_day, "last_day": asked.last_day, "platform": None, "games": None, "after": None,
+            "goes_on": False, "rows": 101, **source.parameters,
+        }  # fmt: skip
+        return lambda: connection.execute(statement, parameters).fetchall()
+
+    def _inbox(self) -> Callable[[], object]:
+        client = boto3.client("dynamodb")
+        table = self.platform.state.outputs["NotificationTable"]
+        asked: dict[str, Any] = {
+            "TableName": table,
+            "KeyConditionExpression": "customer_id = :c and #i between :a and :b",
+            "ExpressionAttributeNames": {"#i": "item"},
+            "ConsistentRead": True,
+        }
+
+        def ask() -> None:
+            values = {":c": {"S": "CUST-0001"}, ":a": {"S": "0"}, ":b": {"S": "9999"}}
+            client.query(**asked, ExpressionAttributeValues=values, ScanIndexForward=False, Limit=21)
+            values = {":c": {"S": "CUST-0001"}, ":a": {"S": "read#0"}, ":b": {"S": "read#9999"}}
+            client.query(**asked, ExpressionAttributeValues=values)
+
+        return ask
