@@ -1,4 +1,5 @@
 -- The keys of which a table of the warehouse does not have what sync_reference says, and what is wrong with each.
+-- Rows are told apart by a text of their key: of a declared key the planner may take it that no two rows have the same.
 create temp table sync_found as
 select
     {key},
@@ -17,11 +18,12 @@ full join (
     from (
         select
             {table_key},
+            {key_text} as key_text,
             {row_hash} as row_hash
         from {compared} as t
         where {is_compared}
     ) as h
-    group by {row_key}
+    group by h.key_text
 ) as f on {same_key}
 where
     -- What the store has changed since is not to be here yet; a key that it does not know is.

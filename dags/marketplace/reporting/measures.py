@@ -1,0 +1,35 @@
+"""What is measured of the store for the alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from marketplace.store import query
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from marketplace.ingest.objects import LandedObject
+
+
+def measure(connection: psycopg.Connection[Any], landed: Sequence[LandedObject]) -> dict[str, float]:
+    """Return the numbers by the names that the alarms know; `landed` is the listing of landing/.
+
+    RejectedShare is in percent, OldestWaitingFileSeconds in seconds (0 when none waits), the others are counts.
+    """
+    objects = [
+        {"object_key": one.object_key, "version_id": one.version_id, "put_at": one.put_at.isoformat()} for one in landed
+    ]
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(query("monitoring/measure.sql"), {"objects": Jsonb(objects)}).fetchone() or {}
+    return {
+        "WaitingFiles": float(found["waiting_files"]),
+        "OldestWaitingFileSeconds": float(found["oldest_waiting_file_s"]),
+        "RejectedShare": float(found["rejected_percent"]),
+        "HeldRows": float(found["held_rows"]),
+        "NotificationsUnaccounted": float(found["notifications_unaccounted"]),
+    }
