@@ -1,0 +1,109 @@
+"""A correction and a replay by the page's forms, on a running platform: the tables change as they should."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from playwright.sync_api import FrameLocator, expect
+
+from local import emulator
+from local.layout import Layout
+from local.platform import Platform
+from local.supervisor import wait_until
+from tests.conftest import worker_ports
+from tests.plugin.browser import Watched, browser
+
+pytestmark = pytest.mark.full
+
+RUN_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Platform]:
+    """A platform of its own, with Airflow."""
+    directory = Path(tempfile.mkdtemp(prefix="marketplace-test-")).resolve()
+    directory.chmod(0o711)  # PostgreSQL may run as another user
+    own = worker_ports(postgres=26432, emulator=25566, redshift=26439, airflow=29080)
+    platform = Platform(Layout(directory / "state"), durable=False, preferred_ports=own)
+    try:
+        platform.up()
+        yield platform
+    finally:
+        platform.down()
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def watched(running: Platform) -> Iterator[Watched]:
+    with browser(running.api.url) as found:
+        yield found
+
+
+def rows(platform: Platform, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(platform.store_url()) as connection:
+        return connection.execute(query).fetchall()
+
+
+def publish(platform: Platform) -> None:
+    platform.api.wait("publish_status", platform.api.trigger("publish_status"), 120)
+
+
+def held_line(watched: Watched, platform: Platform) -> FrameLocator:
+    """Go from the page to the lines of the wishes that wait."""
+    watched.page.goto(f"{platform.api.url}/plugin/market")
+    frame = watched.page.frame_locator("iframe[title=Market]")
+    frame.get_by_role("link", name="Held", exact=True).click()
+    frame.get_by_role("link", name="Lines of wishlist").click()
+    return frame
+
+
+def test_a_correction_and_a_replay_change_the_tables(running: Platform, watched: Watched) -> None:
+    s3 = emulator.client("s3", running.endpoint)
+    files = {
+        "game/a.csv": "game_id,title,release_date,genre\nG-1,Starforge,2020-01-01,RPG\n",
+        "wishlist/b.csv": "customer_ref,game_ref,added_at\nCUST-0001,Starfrog,2025-01-01\nCUST-0002,G-404,2025-01-02\n",
+    }
+    for name, text in files.items():
+        s3.put_object(Bucket=running.state.outputs["LandingBucket"], Key=f"landing/{name}", Body=text.encode())
+    waiting = "select line_no from ops.held_row where retried_load_id is null order by 1"
+    wait_until(lambda: rows(running, waiting) == [(2,), (3,)], 120, lambda: "The wishes are not held")
+    running.api.pause("ingest_files")  # it would load again what can be, by itself
+    publish(running)
+
+    frame = held_line(watched, running)
+    frame.get_by_role("link", name="Correct Starfrog").click()
+    expect(frame.get_by_label("alias (required)")).to_have_value("Starfrog")
+    expect(frame.get_by_label("kind")).to_have_value("game")
+    frame.get_by_label("stands_for").fill("G-1")
+    frame.get_by_label("reason (required)").fill("a misspelling")
+    frame.get_by_role("button", name="Start the run").click()
+    expect(frame.get_by_role("status")).to_contain_text("The run is success", timeout=RUN_MS)
+    wishes = "select c.ref, w.game_id from store.wishlist w join store.customer c using (customer_id) order by 1"
+    assert rows(running, wishes) == [("CUST-0001", "G-1")]
+    assert rows(running, "select alias, reason from ops.alias_correction") == [("Starfrog", "a misspelling")]
+
+    # The game is there, but no file has brought it: nobody but a person has the row loaded again.
+    with psycopg.connect(running.store_url()) as connection:
+        connection.execute("insert into store.game (game_id, title, title_key) values ('G-404', 'Lost', 'lost')")
+        connection.execute(
+            "insert into store.game_alias (alias_id, game_id, title, title_key)"
+            " values ('G-404', 'G-404', 'Lost', 'lost')"
+        )
+    publish(running)
+    frame = held_line(watched, running)
+    expect(frame.get_by_role("table")).not_to_contain_text("Starfrog")
+    frame.get_by_role("link", name="Load these rows again").click()
+    expect(frame.get_by_label("dataset")).to_have_value("wishlist")
+    frame.get_by_role("button", name="Start the run").click()
+    expect(frame.get_by_role("status")).to_contain_text("The run is success", timeout=RUN_MS)
+    assert rows(running, wishes) == [("CUST-0001", "G-1"), ("CUST-0002", "G-404")]
+    assert rows(running, "select accepted from ops.load where kind = 'replay'") == [(1,)]
+    frame.get_by_role("link", name="Look at the run").click()
+    watched.page.wait_for_url("**/dags/replay_rows/runs/*")
+    watched.check()
