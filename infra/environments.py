@@ -24,6 +24,7 @@ class Stack:
     stack_name: str
     template: str
     parameters: dict[str, str]
+    package: str = ""  # of infra.packages: its code, put where functions take it from before the stack is deployed
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Environment:
     name: str
     project: str
     stacks: tuple[Stack, ...]
+    bootstrap: tuple[Stack, ...] = ()  # what an administrator deploys once, for the pipeline that deploys the rest
+    paused: frozenset[str] = frozenset()  # DAGs that are not unpaused here
 
 
 class _TemplateLoader(yaml.SafeLoader):
@@ -67,18 +70,24 @@ def load(environment: str) -> Environment:
     path = ROOT / "config" / environment / "stacks.yaml"
     config = read_yaml(path)
     try:
-        project, entries = config["project"], config["stacks"]
-        named = [(entry["name"], entry.get("parameters", {})) for entry in entries]
+        project = config["project"]
+        stacks, bootstrap = (
+            [(entry["name"], entry.get("parameters", {}), entry.get("package", "")) for entry in entries]
+            for entries in (config["stacks"], config.get("bootstrap", []))
+        )
     except (KeyError, TypeError, AttributeError):
         raise ConfigError(f"{path} must have a project and a list of stacks, each with its name.") from None
+    prefix = f"{project}-{environment}"
     return Environment(
         name=environment,
         project=project,
-        stacks=tuple(_stack(path, f"{project}-{environment}", name, parameters) for name, parameters in named),
+        stacks=tuple(_stack(path, prefix, *entry) for entry in stacks),
+        bootstrap=tuple(_stack(path, prefix, *entry) for entry in bootstrap),
+        paused=frozenset(config.get("paused", ())),
     )
 
 
-def _stack(config: Path, prefix: str, name: str, parameters: Any) -> Stack:
+def _stack(config: Path, prefix: str, name: str, parameters: Any, package: str) -> Stack:
     path = ROOT / "templates" / f"{name}.yaml"
     if not path.is_file():
         raise ConfigError(f"{config}: the stack {name!r} has no template: {path} does not exist.")
@@ -97,6 +106,7 @@ def _stack(config: Path, prefix: str, name: str, parameters: Any) -> Stack:
         stack_name=f"{prefix}-{name}",
         template=template,
         parameters=parameter_values(parameters, f"{config}: {name}"),
+        package=package,
     )
 
 

@@ -33,3 +33,15 @@ class StackFailed(DeployError):
 
 class StackTimeout(DeployError):
     """A stack did not settle in time."""
+
+
+class PackageError(DeployError):
+    """The code of a function could not be packed."""
+
+
+class AirflowFailed(DeployError):
+    """Airflow refused a request, could not read a DAG, or a run of it failed; `code` is AWS's for the refusal."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code

@@ -70,6 +70,19 @@ class Stacks:
             raise StackFailed(f"{name} ended in {done['StackStatus']}.{self._failures(done['StackId'])}")
         return _outputs(done)
 
+    def set_parameters(self, name: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Update the stack `name` with other values of some parameters and nothing else; return its outputs by key.
+
+        Raises StackFailed when there is no such stack, and otherwise as `deploy` does.
+        """
+        stack = self._find(name)
+        if stack is None:
+            raise StackFailed(f"There is no stack {name}: deploy the environment first.")
+        template = self._cloudformation.get_template(StackName=name)["TemplateBody"]
+        parameters = {given["ParameterKey"]: given["ParameterValue"] for given in stack.get("Parameters", [])}
+        tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+        return self.deploy(name, template, {**parameters, **values}, tags)
+
     def changes(
         self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str], *, exists: bool
     ) -> list[dict[str, Any]]:

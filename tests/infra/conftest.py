@@ -25,6 +25,8 @@ PARAMETERS = {
     "WarehouseHost": "127.0.0.1",
     "WarehousePort": "15439",
     "WarehousePassword": "warehouse-password-1",
+    # What the deploy tool finds out by itself, for tests that ask without it.
+    "ApiCodeKey": f"api/{64 * '0'}.zip",
 }
 
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 # What an API tells of the moment and not of the resource. (Id: of a bucket's notification, made up at each change.)
-VOLATILE = {"ResponseMetadata", "Id", "AlarmConfigurationUpdatedTimestamp", "StateUpdatedTimestamp"}
+VOLATILE = {"ResponseMetadata", "Id", "AlarmConfigurationUpdatedTimestamp", "StateUpdatedTimestamp"} | {
+    f"{end}RestorableDateTime" for end in ("Earliest", "Latest")
+}
 
 
 def of(client: Callable[[str], Any]) -> dict[str, Any]:
@@ -37,11 +39,25 @@ def _all(client: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
         (rds.describe_db_parameter_groups, "DBParameterGroups", "DBParameterGroupName"),
         (rds.describe_db_snapshots, "DBSnapshots", "DBSnapshotIdentifier"),
         (rds.describe_db_subnet_groups, "DBSubnetGroups", "DBSubnetGroupName"),
+        (client("sns").list_topics, "Topics", "TopicArn"),
+        (client("cloudwatch").list_dashboards, "DashboardEntries", "DashboardName"),
+        (client("lambda").list_functions, "Functions", "FunctionName"),
+        (client("apigatewayv2").get_apis, "Items", "ApiId"),
+        (client("ecr").describe_repositories, "repositories", "repositoryName"),
+        (client("backup").list_backup_vaults, "BackupVaultList", "BackupVaultName"),
+        (client("backup").list_backup_plans, "BackupPlansList", "BackupPlanId"),
+        (iam.list_open_id_connect_providers, "OpenIDConnectProviderList", "Arn"),
+        (lambda: client("cognito-idp").list_user_pools(MaxResults=10), "UserPools", "Id"),
+        (lambda: client("budgets").describe_budgets(AccountId=12 * "0"), "Budgets", "BudgetName"),
     ):
         for description in call()[listed]:
             # A deleted NAT gateway is described for an hour.
             if description.get("State") != "deleted":
                 yield f"{listed} {description[key]}", description
+    backup = client("backup")
+    for plan in backup.list_backup_plans()["BackupPlansList"]:
+        for selection in backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]:
+            yield f"BackupSelections {selection['SelectionId']}", selection
     for group in rds.describe_db_parameter_groups()["DBParameterGroups"]:
         name = group["DBParameterGroupName"]
         parameters = rds.describe_db_parameters(DBParameterGroupName=name, Source="user")["Parameters"]
@@ -62,6 +78,18 @@ def _all(client: Callable[[str], Any]) -> Iterator[tuple[str, Any]]:
             for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]
         ]
         yield f"Roles {name}", [iam.get_role(RoleName=name), policies]
+    dynamodb = client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        described = dynamodb.describe_table(TableName=table)["Table"]
+        yield (
+            f"Tables {table}",
+            [
+                described,
+                dynamodb.describe_time_to_live(TableName=table),
+                dynamodb.describe_continuous_backups(TableName=table),
+                dynamodb.list_tags_of_resource(ResourceArn=described["TableArn"]),
+            ],
+        )
     sqs = client("sqs")
     for url in sqs.list_queues().get("QueueUrls", []):
         attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra import airflow_package, environments
 from infra import deploy as tool
 from infra.errors import NotConfirmed, NotConnected, NotDeletable, StackFailed
 from local import aws
@@ -28,7 +29,10 @@ def added(before: dict[str, Any], after: dict[str, Any]) -> Counter[str]:
     return Counter(key.split()[0] for key in after.keys() - before.keys())
 
 
-@pytest.mark.parametrize(("environment", "nat_gateways"), [("dev", 1), ("qa", 1), ("prod", 3)])
+@pytest.mark.parametrize(
+    ("environment", "nat_gateways"),
+    [("dev", 1), pytest.param("qa", 1, marks=pytest.mark.full), pytest.param("prod", 3, marks=pytest.mark.full)],
+)
 def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again(
     emulator, monkeypatch, environment: str, nat_gateways: int
 ):
@@ -42,27 +46,48 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
     assert counts == {
         "Addresses": nat_gateways,
         "Aliases": 2,
-        "Buckets": 2,
+        "BackupPlansList": 1,
+        "BackupSelections": 1,
+        "BackupVaultList": 1,
+        "Buckets": 4,
+        "Budgets": 1,
         "DBInstances": 1,
         "DBParameterGroups": 1,
         "DBParameters": 1,
         "DBSubnetGroups": 1,
-        "Exports": 25,
+        "DashboardEntries": 1,
+        "Exports": 46,
         "FlowLogs": 1,
+        "Functions": 1,
         "InternetGateways": 1,
+        "Items": 1,  # the HTTP API
         "Keys": 2,
-        "MetricAlarms": 2,
+        "MetricAlarms": 23,
         "NatGateways": nat_gateways,
         "NetworkAcls": 1,  # the VPC's own
-        "Queues": 2,
-        "Roles": 2,
+        "Queues": 4,
+        "Roles": 5,
         "RouteTables": 5,  # one public, three private, and the VPC's own
+        "SecretList": 5,
         "SecurityGroups": 5,  # four, and the VPC's own
         "Subnets": 6,
+        "Tables": 1,
+        "Topics": 1,
+        "UserPools": 1,
         "VpcEndpoints": 2,
         "Vpcs": 1,
-        "logGroups": 6,
+        "logGroups": 13,
     }
+    lines: list[str] = []
+    deploy(environment, CREATOR, progress=lines.append)
+    assert inventory.of(emulator) == whole
+    stacks = [f"marketplace-{environment}-{stack.name}" for stack in environments.load(environment).stacks]
+    assert [line for line in lines if line.startswith("marketplace")] == [f"{stack}: unchanged" for stack in stacks]
+    lines.clear()
+    deploy(environment, CREATOR | {"MaxReceiveCount": "7"}, progress=lines.append)
+    assert [line for line in lines if line.endswith("UPDATE_COMPLETE")] == [
+        f"marketplace-{environment}-ingest: UPDATE_COMPLETE"
+    ]
     emulator("s3").put_object(Bucket=bucket(environment), Key="landing/game/a.csv", Body=b"game_id\n")
 
     unprotect(emulator, environment)
@@ -74,10 +99,63 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
     assert added(empty, inventory.of(emulator)) == added(empty, whole)
 
 
+def test_without_nat_gateways_the_private_subnets_reach_aws_by_endpoints_and_packages_come_as_wheels(
+    emulator, editable: Path, monkeypatch
+):
+    asked: list[bool] = []
+    build = airflow_package.build
+    # The wheels themselves: test_airflow_package.py.
+    monkeypatch.setattr(airflow_package, "build", lambda private: [asked.append(private), build(False)][1])
+    stacks = editable / "config" / "dev" / "stacks.yaml"
+    stacks.write_text(stacks.read_text().replace("NatGateways: One", "NatGateways: None"))
+    empty = inventory.of(emulator)
+
+    outputs = deploy("dev", CREATOR)
+
+    of_vpc = [{"Name": "vpc-id", "Values": [outputs["VpcId"]]}]
+    ec2 = emulator("ec2")
+    assert ec2.describe_nat_gateways(Filters=of_vpc)["NatGateways"] == []
+    routes = [route for table in ec2.describe_route_tables(Filters=of_vpc)["RouteTables"] for route in table["Routes"]]
+    ways_out = [route for route in routes if route.get("DestinationCidrBlock") == "0.0.0.0/0"]
+    assert [route["GatewayId"][:4] for route in ways_out] == ["igw-"]  # of the public subnets, in which nothing is
+    endpoints = ec2.describe_vpc_endpoints(Filters=of_vpc)["VpcEndpoints"]
+    kinds = Counter(endpoint["VpcEndpointType"] for endpoint in endpoints)
+    assert kinds == {"Interface": 10, "Gateway": 2}
+    assert asked == [True]
+    destroy("dev")
+    assert inventory.of(emulator) == empty
+
+
+def test_a_vault_is_emptied_before_it_is_deleted():
+    """By a client of two pages: the emulator keeps no backups."""
+
+    class Backup:
+        def __init__(self) -> None:
+            self.deleted: list[tuple[str, str]] = []
+
+        def get_paginator(self, call: str) -> Backup:
+            assert call == "list_recovery_points_by_backup_vault"
+            return self
+
+        def paginate(self, **_vault: str) -> list[dict[str, Any]]:
+            return [{"RecoveryPoints": [{"RecoveryPointArn": arn} for arn in page]} for page in ("ab", "c", "")]
+
+        def delete_recovery_point(self, **point: str) -> None:
+            self.deleted.append((point["BackupVaultName"], point["RecoveryPointArn"]))
+
+    backup = Backup()
+    tool._empty_vault(backup, "marketplace-dev")
+
+    assert backup.deleted == [("marketplace-dev", arn) for arn in "abc"]
+
+
 def unprotect(emulator: Any, environment: str) -> None:
-    """Let the database be deleted, as a person does before prod is destroyed."""
+    """Let the database and the table be deleted, as a person does before prod is destroyed."""
     emulator("rds").modify_db_instance(
         DBInstanceIdentifier=f"marketplace-{environment}-store", DeletionProtection=False, ApplyImmediately=True
+    )
+    emulator("dynamodb").update_table(
+        TableName=f"marketplace-{environment}-notifications", DeletionProtectionEnabled=False
     )
 
 
@@ -85,7 +163,9 @@ def bucket(environment: str) -> str:
     return f"marketplace-{environment}-landing-000000000000-us-east-1"
 
 
-@pytest.mark.parametrize(("environment", "nat_zones"), [("dev", "a"), ("prod", "abc")])
+@pytest.mark.parametrize(
+    ("environment", "nat_zones"), [("dev", "a"), pytest.param("prod", "abc", marks=pytest.mark.full)]
+)
 def test_private_subnets_go_out_by_the_nat_gateway_of_their_zone_where_there_is_one(
     emulator, environment: str, nat_zones: str
 ):
@@ -148,7 +228,13 @@ Outputs:
         "\nOutputs:\n": """
   Broken:
     Type: AWS::SQS::Queue
-    DependsOn: [LandingBucket, LandingBucketPolicy, ExportBucket, ExportBucketPolicy]
+    DependsOn:
+      - LandingBucket
+      - LandingBucketPolicy
+      - ExportBucket
+      - ExportBucketPolicy
+      - ReportBucket
+      - ReportBucketPolicy
     Properties:
       VisibilityTimeout: 43201
 
@@ -172,12 +258,12 @@ Outputs:
 }
 UPDATED = {
     "network": {"FlowLogGroup", "StoreFromFunctions", "Vpc"},
-    "storage": {"LandingBucket", "LandingBucketPolicy", "ExportBucket", "ExportBucketPolicy"},
+    "storage": {f"{name}Bucket{what}" for name in ("Landing", "Export", "Report") for what in ("", "Policy")},
     "store": {"Store", "StoreParameterGroup"},
 }
 
 
-@pytest.mark.parametrize("stack", ["network", "storage", "store"])
+@pytest.mark.parametrize("stack", ["network", "storage", pytest.param("store", marks=pytest.mark.full)])
 def test_an_update_that_fails_half_way_is_rolled_back_to_what_was(emulator, editable: Path, stack: str):
     deploy("dev", CREATOR)
     emulator("s3").put_object(Bucket=bucket("dev"), Key="landing/game/a.csv", Body=b"game_id\n")
@@ -219,13 +305,19 @@ def test_prod_is_destroyed_when_environment_and_account_are_typed(emulator, monk
     assert inventory.of(emulator) == empty
 
 
-def test_a_protected_database_keeps_its_environment_from_being_destroyed(emulator, monkeypatch):
+def test_a_protected_database_or_table_keeps_its_environment_from_being_destroyed(emulator, monkeypatch):
     deploy("prod", CREATOR)
     whole = inventory.of(emulator)
     monkeypatch.setattr("sys.stdin", io.StringIO("prod 000000000000\n"))
 
-    expected = "marketplace-prod-store: the database marketplace-prod-store has deletion protection: switch it off if"
-    with pytest.raises(NotDeletable, match=rf"^Nothing was touched, because\n  {expected} you mean it$"):
+    reasons = "".join(
+        rf"\n  {stack}: the {what} has deletion protection: switch it off if you mean it"
+        for stack, what in (
+            ("marketplace-prod-store", "database marketplace-prod-store"),
+            ("marketplace-prod-notifications", "table marketplace-prod-notifications"),
+        )
+    )
+    with pytest.raises(NotDeletable, match=rf"^Nothing was touched, because{reasons}$"):
         destroy("prod")
 
     assert inventory.of(emulator) == whole

@@ -19,6 +19,7 @@ from airflow.providers.amazon.aws.hooks.redshift_sql import RedshiftSQLHook
 from airflow.sdk import Connection
 
 from infra import deploy as tool
+from infra import environments
 from infra.deploy import main
 from infra.errors import ConfigError, NotDeletable, StackFailed, StackTimeout
 from infra.stacks import Stacks
@@ -29,9 +30,16 @@ deploy = functools.partial(tool.deploy, timeout=30)
 destroy = functools.partial(tool.destroy, timeout=30)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STACKS = [f"marketplace-local-{name}" for name in ("keys", "network", "ingest", "storage", "connections")]
+STACKS = [
+    f"marketplace-local-{name}"
+    for name in (
+        *("keys", "alerts", "network", "ingest", "storage", "notifications", "access", "connections", "code", "api"),
+        "monitoring",
+    )
+]
 BUCKET = "marketplace-local-landing-000000000000-us-east-1"
 EXPORT_BUCKET = "marketplace-local-export-000000000000-us-east-1"
+REPORT_BUCKET = "marketplace-local-report-000000000000-us-east-1"
 
 
 def receive_all(sqs: Any, url: str) -> list[dict[str, Any]]:
@@ -72,17 +80,39 @@ def test_outputs_name_what_the_other_parts_need(emulator, emulator_url, paramete
         "VpcId": "vpc-…",
         "PublicSubnetIds": "subnet-…,subnet-…,subnet-…",
         "PrivateSubnetIds": "subnet-…,subnet-…,subnet-…",
+        "ApiId": outputs["ApiUrl"].split("/")[2].split(".")[0],
+        "ApiUserPoolId": given["ApiUserPoolId"],
         **dict.fromkeys([f"{role}SecurityGroupId" for role in ("Airflow", "Store", "Warehouse", "Functions")], "sg-…"),
     }
+    del outputs["ApiUrl"]
+    role = outputs.pop("AirflowRoleName")
+    assert role.startswith("marketplace-local-access-AirflowRole-")
+    assert outputs.pop("AirflowRoleArn") == f"arn:aws:iam::000000000000:role/{role}"
     assert outputs == {
+        "AlarmTopicArn": "arn:aws:sns:us-east-1:000000000000:marketplace-local-alarms",
+        "MetricsNamespace": "marketplace-local",
+        "ApiFunctionName": "marketplace-local-api",
+        "CodeBucket": "marketplace-local-code-000000000000-us-east-1",
         "LandingBucketName": BUCKET,
         "LandingBucket": BUCKET,
         "LandingBucketArn": f"arn:aws:s3:::{BUCKET}",
         "ExportBucket": EXPORT_BUCKET,
         "ExportBucketArn": f"arn:aws:s3:::{EXPORT_BUCKET}",
+        "ReportBucket": REPORT_BUCKET,
+        "ReportBucketArn": f"arn:aws:s3:::{REPORT_BUCKET}",
         "LandingQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing",
         "LandingQueueArn": "arn:aws:sqs:us-east-1:000000000000:marketplace-local-landing",
         "LandingDeadLetterQueueUrl": f"{emulator_url}/000000000000/marketplace-local-landing-dead-letter",
+        **{
+            f"Notification{queue}Queue{what}": f"{prefix}marketplace-local-notifications{suffix}"
+            for queue, suffix in (("", ""), ("DeadLetter", "-dead-letter"))
+            for what, prefix in (
+                ("Url", f"{emulator_url}/000000000000/"),
+                ("Arn", "arn:aws:sqs:us-east-1:000000000000:"),
+            )
+        },
+        "NotificationTable": "marketplace-local-notifications",
+        "NotificationTableArn": "arn:aws:dynamodb:us-east-1:000000000000:table/marketplace-local-notifications",
         "ConnectionsPrefix": "marketplace-local/airflow/connections",
     }
     assert statuses(emulator("cloudformation")) == dict.fromkeys(STACKS, "CREATE_COMPLETE")
@@ -199,15 +229,16 @@ def test_a_second_deployment_executes_nothing_and_gives_the_same_outputs(emulato
         assert [change_set["ExecutionStatus"] for change_set in change_sets] == ["EXECUTE_COMPLETE"]
 
 
-def test_a_changed_password_updates_the_connections_only(emulator, parameters):
+def test_a_changed_password_updates_the_connections_and_the_apis_only(emulator, parameters):
     deploy("local", parameters)
     lines: list[str] = []
 
     deploy("local", parameters | {"StoreReaderPassword": "reader-password-0002"}, progress=lines.append)
 
     assert secret(emulator, "store_reader")["password"] == "reader-password-0002"
-    assert lines[1:5] == [f"{stack}: unchanged" for stack in STACKS[:4]]
-    assert lines[-1] == "marketplace-local-connections: UPDATE_COMPLETE"
+    assert lines[1:8] == [f"{stack}: unchanged" for stack in STACKS[:7]]
+    updated = [line.removesuffix(": UPDATE_COMPLETE") for line in lines if line.endswith(": UPDATE_COMPLETE")]
+    assert updated == ["marketplace-local-connections", "marketplace-local-api"]
 
 
 def test_a_bad_update_rolls_back_and_names_the_resource_and_the_reason(emulator, editable: Path, parameters):
@@ -245,6 +276,7 @@ def test_a_stack_whose_creation_was_rolled_back_heals(emulator, editable: Path, 
         deploy("local", parameters)
     assert statuses(emulator("cloudformation")) == {
         "marketplace-local-keys": "CREATE_COMPLETE",
+        "marketplace-local-alerts": "CREATE_COMPLETE",
         "marketplace-local-network": "CREATE_COMPLETE",
         "marketplace-local-ingest": "ROLLBACK_COMPLETE",
     }
@@ -290,7 +322,7 @@ def test_ctrl_c_leaves_no_change_set_that_was_not_executed(
     assert [status for status in change_sets if not status.startswith("EXECUTE_")] == []
     assert list(statuses(cloudformation)) == (STACKS if deployed else STACKS[:1] if executing else [])
     deploy("local", parameters | {"Creator": "others"})  # which goes on from there
-    assert len(statuses(cloudformation)) == 5
+    assert list(statuses(cloudformation)) == STACKS
 
 
 def interrupt_after(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
@@ -298,7 +330,8 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     connect = tool._connect
 
     def connected(*arguments: Any) -> Any:
-        cloudformation, *rest = connect(*arguments)
+        account = connect(*arguments)
+        cloudformation = account.cloudformation
         real = getattr(cloudformation, call)
 
         def interrupted(**request: Any) -> None:
@@ -307,7 +340,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
             raise KeyboardInterrupt
 
         setattr(cloudformation, call, interrupted)
-        return cloudformation, *rest
+        return account
 
     monkeypatch.setattr(tool, "_connect", connected)
 
@@ -418,8 +451,9 @@ def test_a_bucket_is_empty_before_its_stack_is_deleted(emulator, parameters, mon
     monkeypatch.setattr(Stacks, "delete", look)
     destroy("local")
 
-    assert len(found.pop("marketplace-local-connections")) == 9
-    assert found == {stack: [] for stack in STACKS[:4]}
+    after = ("monitoring", "api", "code", "connections", "access", "notifications")
+    assert [len(found.pop(f"marketplace-local-{stack}")) for stack in after] == [9] * 6
+    assert found == {stack: [] for stack in STACKS[:5]}
 
 
 def test_destroy_goes_on_when_a_bucket_was_deleted_by_hand(emulator, parameters):
@@ -529,7 +563,7 @@ def test_a_deployment_goes_on_when_nobody_reads_its_output(emulator):
 
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
-    names = ("keys", "network", "ingest", "storage", "store", "warehouse")
+    names = [stack.name for stack in environments.load("dev").stacks]
     assert statuses(emulator("cloudformation")) == {f"marketplace-dev-{name}": "CREATE_COMPLETE" for name in names}
 
 

@@ -18,6 +18,13 @@ from local import aws
 from tests.infra import templates
 
 ON_AWS = ("dev", "qa", "prod")
+# What the deploy tool finds out by itself, and who deploys.
+ON_AWS_GIVEN = {
+    "Creator": "tests",
+    "ApiCodeKey": f"api/{64 * '0'}.zip",
+    "PluginsVersion": "a",
+    "RequirementsVersion": "b",
+}
 
 
 class OneStack:
@@ -49,10 +56,16 @@ def test_local_consists_of_these_stacks_in_this_order():
 
     assert [(stack.name, stack.stack_name) for stack in stacks] == [
         ("keys", "marketplace-local-keys"),
+        ("alerts", "marketplace-local-alerts"),
         ("network", "marketplace-local-network"),
         ("ingest", "marketplace-local-ingest"),
         ("storage", "marketplace-local-storage"),
+        ("notifications", "marketplace-local-notifications"),
+        ("access", "marketplace-local-access"),
         ("connections", "marketplace-local-connections"),
+        ("code", "marketplace-local-code"),
+        ("api", "marketplace-local-api"),
+        ("monitoring", "marketplace-local-monitoring"),
     ]
 
 
@@ -170,7 +183,7 @@ def test_nobody_sets_project_and_environment(parameters, given: dict[str, str], 
 
 @pytest.mark.parametrize("environment", ["local", *ON_AWS])
 def test_every_environment_has_what_its_templates_ask_for(environment: str, parameters):
-    given = parameters if environment == "local" else {"Creator": "tests"}
+    given = parameters if environment == "local" else ON_AWS_GIVEN
     config = environments.load(environment)
 
     resolved = environments.resolve_parameters(config, given)
@@ -193,10 +206,16 @@ def test_dev_qa_and_prod_are_the_same_stacks_with_the_same_parameters_set():
     )
 
     assert dev == qa == prod
-    assert [name for name, _ in dev] == ["keys", "network", "ingest", "storage", "store", "warehouse"]
-    # What runs on AWS runs on a machine first; its databases run there without a stack. Nothing on AWS reads the
-    # connections yet.
-    assert local == [*dev[:4], ("connections", [])]
+    assert [name for name, _ in dev] == [
+        *("keys", "alerts", "network", "ingest", "storage", "notifications", "store", "warehouse", "access"),
+        *("connections", "code", "api", "orchestration", "backup", "monitoring"),
+    ]
+    # What runs on AWS runs on a machine first; its databases and its Airflow run there without a stack.
+    assert local[:6] == dev[:6]
+    missing = ("store", "warehouse", "orchestration", "backup")
+    assert [name for name, _ in local] == [name for name, _ in dev if name not in missing]
+    assert [[stack.name for stack in environments.load(name).bootstrap] for name in ON_AWS] == [["delivery"]] * 3
+    assert [environments.load(name).paused for name in ON_AWS] == [set(), set(), {"generate_mock_data"}]
 
 
 def test_networks_of_the_environments_do_not_overlap():
@@ -224,6 +243,10 @@ def test_what_differs_between_environments_is_this():
         "NatGateways": ["One", "One", "One", "PerZone"],
         "FlowLogRetentionDays": ["1", "7", "14", "90"],
         "RawFileRetentionDays": ["30", "30", "30", "90"],
+        "NotificationDeletionProtection": ["false", "false", "false", "true"],
+        "RunsOnMwaa": ["false"] * 2,  # of access and of monitoring
+        "CustomerClaim": ["customer"],
+        "ApiLogRetentionDays": ["1", "7", "14", "90"],
         # dev, qa and prod
         "StoreInstanceClass": ["db.t4g.small", "db.t4g.small", "db.m7g.large"],
         "StoreStorageGiB": ["20", "20", "100"],
@@ -234,9 +257,20 @@ def test_what_differs_between_environments_is_this():
         "StoreLogRetentionDays": ["7", "14", "90"],
         "ZeroEtl": ["false"] * 6,  # of the store and of the warehouse
         "WarehouseBaseRpu": ["8", "8", "8"],
-        "WarehouseMaxRpu": ["16", "16", "64"],
+        "WarehouseMaxRpu": ["16"] * 4 + ["64"] * 2,  # of the warehouse and of monitoring
         "WarehouseMaxQuerySeconds": ["900", "900", "3600"],
+        "WarehouseMonthlyBudgetUsd": ["100", "100", "1000"],
         "WarehouseLogRetentionDays": ["7", "14", "90"],
+        "AirflowClass": ["mw1.micro", "mw1.small", "mw1.small"],
+        "AirflowMinWorkers": ["1", "1", "2"],
+        "AirflowMaxWorkers": ["1", "2", "5"],
+        "AirflowSchedulers": ["1", "2", "2"],
+        "AirflowWebservers": ["1", "2", "2"],
+        "AirflowWebserverAccess": ["PUBLIC_ONLY", "PUBLIC_ONLY", "PRIVATE_ONLY"],
+        "AirflowLogRetentionDays": ["7", "14", "90"],
+        "BackupRetentionDays": ["7", "7", "35"],
+        "StoreLeastFreeBytes": ["2147483648", "2147483648", "10737418240"],
+        "StoreMostConnections": ["150", "150", "600"],
     }
 
 
@@ -254,26 +288,50 @@ def test_storage_and_capacity_have_room_to_grow_and_a_warehouse_integrates_no_st
 @pytest.mark.parametrize("environment", ["local", *ON_AWS])
 def test_what_a_stack_imports_is_exported_by_one_before_it(environment: str, parameters):
     config = environments.load(environment)
-    resolved = environments.resolve_parameters(config, parameters if environment == "local" else {"Creator": "tests"})
+    resolved = environments.resolve_parameters(config, parameters if environment == "local" else ON_AWS_GIVEN)
     exported: set[str] = set()
     imported: set[str] = set()
 
     for stack in config.stacks:
         imports = environments.imports(stack.template, resolved[stack.name])
+        if environment == "local":
+            # By the templates' conditions: only where there is no host given, and where MWAA runs Airflow.
+            of_stacks = ("StoreHost", "StoreResourceId", "WarehouseHost", "WarehouseWorkgroup", "WarehouseWorkgroupArn")
+            imports -= {f"marketplace-local-{name}" for name in of_stacks}
         assert imports <= exported, stack.name
         imported |= imports
         outputs = templates.load(templates.DIRECTORY / f"{stack.name}.yaml")["Outputs"]
         exported |= {f"marketplace-{environment}-{name}" for name in outputs}
 
-    of_all = ("DataKeyArn", "LogsKeyArn", "LandingBucketName", "LandingQueueArn")
+    of_all = ("AlarmTopicArn", "DataKeyArn", "LogsKeyArn", "LandingBucketName", "LandingQueueArn")
+    of_airflow = (
+        *("LandingBucketArn", "ExportBucketArn", "ReportBucketArn", "NotificationTableArn"),
+        *("NotificationQueueArn", "NotificationDeadLetterQueueArn"),
+    )
     of_databases = (
-        "PrivateSubnetIds",
+        "StoreHost",
         "StoreSecurityGroupId",
         "WarehouseSecurityGroupId",
         "ExportBucketArn",
         "StoreArn",
+        "StoreResourceId",
+        "WarehouseHost",
+        "WarehouseWorkgroup",
+        "WarehouseWorkgroupArn",
     )
-    names = of_all if environment == "local" else (*of_all, *of_databases)
+    of_orchestration = (
+        *("AirflowRoleArn", "AirflowSecurityGroupId", "LandingBucket", "LandingQueueUrl", "ExportBucket"),
+        *("NotificationQueueUrl", "NotificationDeadLetterQueueUrl", "ReportBucket"),
+    )
+    of_apis = (
+        "ApiId",
+        "CodeBucket",
+        "FunctionsSecurityGroupId",
+        "NotificationTable",
+        "NotificationTableArn",
+        "PrivateSubnetIds",
+    )
+    names = (*of_all, *of_airflow, *of_apis, *(() if environment == "local" else (*of_databases, *of_orchestration)))
     assert imported == {f"marketplace-{environment}-{name}" for name in names}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra import deploy as tool
+from infra import environments
 from infra import plan as planning
 from infra.errors import StackFailed
 from infra.stacks import Stacks
@@ -27,12 +28,13 @@ marketplace-dev-keys: new
   + LogsKeyAlias (AWS::KMS::Alias)
 """
 INGEST = """\
-marketplace-dev-ingest: new
-  + DeadLetterAlarm (AWS::CloudWatch::Alarm)
-  + LandingDeadLetterQueue (AWS::SQS::Queue)
-  + LandingDeadLetterQueuePolicy (AWS::SQS::QueuePolicy)
+marketplace-dev-ingest: new; cannot be computed before there is marketplace-dev-AlarmTopicArn; by its template, at \
+most:
   + LandingQueue (AWS::SQS::Queue)
+  + LandingDeadLetterQueue (AWS::SQS::Queue)
   + LandingQueuePolicy (AWS::SQS::QueuePolicy)
+  + LandingDeadLetterQueuePolicy (AWS::SQS::QueuePolicy)
+  + DeadLetterAlarm (AWS::CloudWatch::Alarm)
   + OldestEventAlarm (AWS::CloudWatch::Alarm)
 """
 STORAGE = """\
@@ -42,6 +44,19 @@ marketplace-dev-LandingBucketName, marketplace-dev-LandingQueueArn; by its templ
   + LandingBucketPolicy (AWS::S3::BucketPolicy)
   + ExportBucket (AWS::S3::Bucket)
   + ExportBucketPolicy (AWS::S3::BucketPolicy)
+  + ReportBucket (AWS::S3::Bucket)
+  + ReportBucketPolicy (AWS::S3::BucketPolicy)
+"""
+NOTIFICATIONS = """\
+marketplace-dev-notifications: new; cannot be computed before there is marketplace-dev-AlarmTopicArn, \
+marketplace-dev-DataKeyArn; by its template, at most:
+  + NotificationQueue (AWS::SQS::Queue)
+  + NotificationDeadLetterQueue (AWS::SQS::Queue)
+  + NotificationQueuePolicy (AWS::SQS::QueuePolicy)
+  + NotificationDeadLetterQueuePolicy (AWS::SQS::QueuePolicy)
+  + NotificationTable (AWS::DynamoDB::Table)
+  + NotificationDeadLetterAlarm (AWS::CloudWatch::Alarm)
+  + OldestNotificationAlarm (AWS::CloudWatch::Alarm)
 """
 STORE = """\
 marketplace-dev-store: new; cannot be computed before there is marketplace-dev-DataKeyArn, \
@@ -63,9 +78,10 @@ marketplace-dev-StoreArn, marketplace-dev-WarehouseSecurityGroupId; by its templ
   + WarehouseActivityLogGroup (AWS::Logs::LogGroup)
   + WarehouseNamespace (AWS::RedshiftServerless::Namespace)
   + WarehouseWorkgroup (AWS::RedshiftServerless::Workgroup)
+  + WarehouseBudget (AWS::Budgets::Budget)
   + WarehouseIntegration (AWS::RDS::Integration), if HasZeroEtl
 """
-NAMES = ("keys", "network", "ingest", "storage", "store", "warehouse")
+NAMES = [stack.name for stack in environments.load("dev").stacks]
 UNCHANGED = [f"marketplace-dev-{name}: unchanged" for name in NAMES]
 
 Plan = Callable[..., list[str]]
@@ -111,17 +127,23 @@ def test_a_new_environment(plan: Plan, emulator):
     lines = plan()
     assert inventory.of(emulator) == empty
 
-    network = lines.index("marketplace-dev-ingest: new")
-    assert lines[:6] == [
-        *KEYS.splitlines(),
+    headings = [line.partition(":")[0] for line in lines if not line.startswith("  ")]
+    assert headings == [f"marketplace-dev-{name}" for name in NAMES]
+    first, alerts, network, ingest = (
+        next(number for number, line in enumerate(lines) if line.startswith(f"marketplace-dev-{name}: new"))
+        for name in ("keys", "alerts", "network", "ingest")
+    )
+    assert lines[first:alerts] == KEYS.splitlines()
+    access = next(number for number, line in enumerate(lines) if line.startswith("marketplace-dev-access: new; "))
+    assert lines[ingest:access] == (INGEST + STORAGE + NOTIFICATIONS + STORE + WAREHOUSE).splitlines()
+    # Of the rest: each resource of the template once, with its condition where it has one.
+    assert lines[network : network + 2] == [
         "marketplace-dev-network: new; cannot be computed before there is marketplace-dev-LogsKeyArn; by its template, "
         "at most:",
+        "  + Vpc (AWS::EC2::VPC)",
     ]
-    assert lines[network:] == (INGEST + STORAGE + STORE + WAREHOUSE).splitlines()
-    # Of the rest: each resource of the template once, with its condition where it has one.
-    assert lines[6] == "  + Vpc (AWS::EC2::VPC)"
-    assert len(lines[6:network]) == 49
-    assert [line for line in lines[6:network] if ", if" in line] == [
+    assert len(lines[network + 1 : ingest]) == 61
+    assert [line for line in lines[network:ingest] if ", if HasNatGatewayPerZone" in line] == [
         "  + NatAddressB (AWS::EC2::EIP), if HasNatGatewayPerZone",
         "  + NatGatewayB (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
         "  + NatAddressC (AWS::EC2::EIP), if HasNatGatewayPerZone",
@@ -150,10 +172,10 @@ def test_a_stack_that_cannot_be_updated_now(plan: Plan, monkeypatch, status: str
     )
 
     assert plan() == [
-        *UNCHANGED[:2],
+        *UNCHANGED[:3],
         f"marketplace-dev-ingest: {status}, in which CloudFormation computes nothing: wait for its end, or see what "
         "deploy says",
-        *UNCHANGED[3:],
+        *UNCHANGED[4:],
     ]
 
 
@@ -167,13 +189,13 @@ def test_changed_properties(plan: Plan):
     deploy("dev", CREATOR)
 
     assert plan({"MaxReceiveCount": "7"}) == [
-        *UNCHANGED[:2],
+        *UNCHANGED[:3],
         "marketplace-dev-ingest: changes",
         "  ~ LandingQueue (AWS::SQS::Queue): RedrivePolicy",
         # These refer to the queue, and the emulator does not know of alarms and policies that they are never replaced.
         "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
         "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
-        *UNCHANGED[3:],
+        *UNCHANGED[4:],
     ]
 
 
@@ -182,7 +204,7 @@ def test_a_replacement_is_loud_and_says_what_becomes_of_the_old_one(plan: Plan, 
     edit(editable, "ingest", '-landing-dead-letter"\n      Sqs', '-landing-dlq"\n      Sqs')
 
     assert plan() == [
-        *UNCHANGED[:2],
+        *UNCHANGED[:3],
         "marketplace-dev-ingest: changes",
         "  ~ DeadLetterAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
         "  ! LandingDeadLetterQueue (AWS::SQS::Queue): REPLACED because of QueueName; the old one is deleted with what "
@@ -191,7 +213,7 @@ def test_a_replacement_is_loud_and_says_what_becomes_of_the_old_one(plan: Plan, 
         "  ~ LandingQueue (AWS::SQS::Queue): RedrivePolicy",
         "  ~ LandingQueuePolicy (AWS::SQS::QueuePolicy): PolicyDocument; may be replaced",
         "  ~ OldestEventAlarm (AWS::CloudWatch::Alarm): Dimensions; may be replaced",
-        *UNCHANGED[3:],
+        *UNCHANGED[4:],
     ]
 
     template = editable / "templates" / "ingest.yaml"
@@ -212,14 +234,16 @@ def test_a_removal(plan: Plan, editable: Path):
     (editable / "templates" / "storage.yaml").write_text(text.partition("Resources:")[0] + NOTHING)
 
     assert plan() == [
-        *UNCHANGED[:3],
+        *UNCHANGED[:4],
         "marketplace-dev-storage: changes",
         "  - ExportBucket (AWS::S3::Bucket): REMOVED; it is deleted with what is in it",
         "  - ExportBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
         "  - LandingBucket (AWS::S3::Bucket): REMOVED; it is kept, outside the stack",
         "  - LandingBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
         "  + Nothing (AWS::CloudFormation::WaitConditionHandle)",
-        *UNCHANGED[4:],
+        "  - ReportBucket (AWS::S3::Bucket): REMOVED; it is deleted with what is in it",
+        "  - ReportBucketPolicy (AWS::S3::BucketPolicy): REMOVED; it is deleted",
+        *UNCHANGED[5:],
     ]
 
 
@@ -306,16 +330,16 @@ def test_a_stack_that_imports_what_is_not_there_yet(plan: Plan, editable: Path):
     edit(editable, "storage", "${Project}-${Environment}-LandingQueueArn", "${Project}-${Environment}-OtherQueueArn")
 
     assert plan() == [
-        *UNCHANGED[:3],
+        *UNCHANGED[:4],
         "marketplace-dev-storage: cannot be computed before there is marketplace-dev-OtherQueueArn",
-        *UNCHANGED[4:],
+        *UNCHANGED[5:],
     ]
 
 
 def test_what_cloudformation_refuses_is_said_and_leaves_nothing(plan: Plan, emulator):
     before = _traces(emulator)
 
-    with pytest.raises(StackFailed, match=r"^marketplace-dev-ingest: .*MaxReceiveCount"):
-        plan({"MaxReceiveCount": "0"})
+    with pytest.raises(StackFailed, match=r"^marketplace-dev-keys: .*KeyDeletionWindowDays"):
+        plan({"KeyDeletionWindowDays": "6"})
 
     assert _traces(emulator) == before

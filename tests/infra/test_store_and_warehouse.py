@@ -497,7 +497,7 @@ def test_the_table_that_is_left_out_is_the_one_with_a_type_of_an_extension():
         for table, body in tables.findall(path.read_text())
     }
 
-    assert len(created) == 11
+    assert len(created) == 12
     refused = [table for table, body in created.items() if re.search(r"\b(geography|geometry)\b", body)]
     excluded = re.findall(r"exclude: store\.(store\.\w+)", integration["DataFilter"])
     assert excluded == refused == ["store.play_session"]

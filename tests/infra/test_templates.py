@@ -19,10 +19,19 @@ COMMON_PARAMETERS = ("Project", "Environment", "Creator")
 
 def test_templates_are_these():
     assert [path.stem for path in templates.PATHS] == [
+        "access",
+        "alerts",
+        "api",
+        "backup",
+        "code",
         "connections",
+        "delivery",
         "ingest",
         "keys",
+        "monitoring",
         "network",
+        "notifications",
+        "orchestration",
         "storage",
         "store",
         "warehouse",
@@ -36,6 +45,18 @@ def test_cfn_lint_finds_nothing(path: Path):
     assert [f"{match.linenumber}: {match.rule.id} {match.message}" for match in matches] == []
 
 
+def test_every_exception_from_checkovs_rules_says_why():
+    exceptions = [
+        line.partition("checkov:skip=")[2].split(":", 1)
+        for path in templates.PATHS
+        for line in path.read_text().splitlines()
+        if "checkov:skip" in line
+    ]
+
+    assert len(exceptions) == 15
+    assert [rule for rule, reason in exceptions if len(reason) < 8] == []
+
+
 def test_every_resource_that_takes_tags_has_creator_project_and_environment():
     taggable = {
         key: (resource["Properties"], name)
@@ -45,15 +66,25 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
 
     # A resource more or less changes the counts knowingly.
     assert Counter(template for template, _ in taggable) == {
+        "access": 1,  # a role
+        "alerts": 1,  # a topic
+        "backup": 3,  # a vault, a plan, a role
+        "delivery": 3,  # an identity provider, a role, a repository
+        "monitoring": 16,  # 15 alarms, a dashboard
+        "orchestration": 6,  # 5 log groups, an environment
+        # 2 log groups, a secret, a role, a function, an HTTP API and its stage, a user pool, 4 alarms
+        "api": 12,
+        "code": 1,  # a bucket
         "connections": 4,  # secrets
         "ingest": 4,  # 2 queues, 2 alarms
         "keys": 2,
-        # 1 VPC, 6 subnets, 1 internet gateway, 3 NAT gateways and their addresses, 4 route tables, 2 endpoints,
-        # 4 security groups, a log group, a role, a flow log
-        "network": 27,
-        "storage": 2,  # buckets
+        # 1 VPC, 6 subnets, 1 internet gateway, 3 NAT gateways and their addresses, 4 route tables, 12 endpoints,
+        # 5 security groups, a log group, a role, a flow log
+        "network": 38,
+        "notifications": 5,  # 2 queues, a table, 2 alarms
+        "storage": 3,  # buckets
         "store": 5,  # a subnet group, a parameter group, 2 log groups, a database
-        "warehouse": 7,  # a role, 3 log groups, a namespace, a workgroup, an integration
+        "warehouse": 8,  # a role, 3 log groups, a namespace, a workgroup, a budget, an integration
     }
     expected = {
         "creator": {"Ref": "Creator"},
@@ -78,13 +109,23 @@ def test_resources_without_tags_are_types_that_take_none():
     }
 
     assert untagged == {
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::Route",
+        "AWS::Backup::BackupSelection",
+        "AWS::Cognito::UserPoolClient",
+        "AWS::Cognito::UserPoolDomain",
+        "AWS::Cognito::UserPoolResourceServer",
         "AWS::EC2::Route",
         "AWS::EC2::SecurityGroupEgress",
         "AWS::EC2::SecurityGroupIngress",
         "AWS::EC2::SubnetRouteTableAssociation",
         "AWS::EC2::VPCGatewayAttachment",
         "AWS::KMS::Alias",
+        "AWS::Lambda::Permission",
         "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::TopicPolicy",
         "AWS::SQS::QueuePolicy",
     }
 
@@ -131,11 +172,12 @@ def test_no_two_templates_have_an_output_of_one_name():
 
 
 NAMES = (
-    *("QueueName", "AlarmName", "Name", "AliasName", "LogGroupName", "RoleName", "GroupName"),
+    *("QueueName", "TableName", "AlarmName", "Name", "AliasName", "LogGroupName", "RoleName", "GroupName"),
     *("DBInstanceIdentifier", "NamespaceName", "WorkgroupName", "IntegrationName"),
+    *("BackupVaultName", "DashboardName", "RepositoryName", "TopicName"),
 )
-# Where RDS and Redshift write their logs is for them to say.
-PREFIXES = r"(alias)?/?|/aws/rds/instance/|/aws/redshift/"
+# Where RDS, Redshift and MWAA write their logs is for them to say.
+PREFIXES = r"(alias)?/?|/aws/rds/instance/|/aws/redshift/|airflow-"
 
 
 def test_named_resources_carry_project_and_environment():
@@ -146,10 +188,13 @@ def test_named_resources_carry_project_and_environment():
         if name in NAMES and "Ref" not in value
     ]
 
-    # 2 queues, 2 alarms, 4 secrets, 2 aliases, 6 log groups, a database, a namespace, a workgroup, an integration; the
-    # bucket's name comes from the ingest stack. Security groups and roles get names from CloudFormation, which begin
-    # with the stack's: one with a name of its own could not be replaced.
-    assert len(named) == 20
+    # 4 queues, a table, 23 alarms, 5 secrets, 2 aliases, 13 log groups, a database, a namespace, a workgroup, an
+    # integration, an API, its authorizer and its resource server, a topic, a vault, a dashboard, a repository of
+    # images, MWAA's environment, and the role that the workflows name; the landing bucket's name comes from another
+    # stack.
+    # Security groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own
+    # could not be replaced.
+    assert len(named) == 61
     expected = re.compile(rf'{{"Fn::Sub": "({PREFIXES})\$\{{Project}}-\$\{{Environment}}')
     assert [name for name in named if not expected.match(name)] == []
 
@@ -171,7 +216,7 @@ def test_passwords_are_never_echoed():
 def test_buckets_are_private_and_encrypted_and_what_people_put_is_versioned():
     buckets = templates.of_type("AWS::S3::Bucket")
 
-    assert list(buckets) == ["LandingBucket", "ExportBucket"]
+    assert list(buckets) == ["CodeBucket", "LandingBucket", "ExportBucket", "ReportBucket"]
     for bucket in buckets.values():
         assert bucket["PublicAccessBlockConfiguration"] == {
             "BlockPublicAcls": True,
@@ -191,7 +236,12 @@ def test_buckets_are_private_and_encrypted_and_what_people_put_is_versioned():
             }
         ]
     versioned = {name: bucket.get("VersioningConfiguration") for name, bucket in buckets.items()}
-    assert versioned == {"LandingBucket": {"Status": "Enabled"}, "ExportBucket": None}
+    assert versioned == {
+        "CodeBucket": {"Status": "Enabled"},
+        "LandingBucket": {"Status": "Enabled"},
+        "ExportBucket": None,
+        "ReportBucket": None,
+    }
 
 
 def test_raw_files_versions_and_leftovers_expire():
@@ -242,26 +292,63 @@ def test_new_objects_under_landing_are_told_to_the_landing_queue():
 def test_queues_are_encrypted_and_keep_messages_for_14_days():
     queues = templates.of_type("AWS::SQS::Queue")
 
-    assert sorted(queues) == ["LandingDeadLetterQueue", "LandingQueue"]
+    assert sorted(queues) == [
+        "LandingDeadLetterQueue",
+        "LandingQueue",
+        "NotificationDeadLetterQueue",
+        "NotificationQueue",
+    ]
     for queue in queues.values():
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_landing_queue_has_a_dead_letter_queue_that_takes_from_no_other():
+@pytest.mark.parametrize(
+    ("name", "receives"), [("Landing", "MaxReceiveCount"), ("Notification", "NotificationMaxReceives")]
+)
+def test_a_queue_has_a_dead_letter_queue_that_takes_from_no_other(name: str, receives: str):
     queues = templates.of_type("AWS::SQS::Queue")
 
-    assert queues["LandingQueue"]["RedrivePolicy"] == {
-        "deadLetterTargetArn": {"Fn::GetAtt": ["LandingDeadLetterQueue", "Arn"]},
-        "maxReceiveCount": {"Ref": "MaxReceiveCount"},
+    assert queues[f"{name}Queue"]["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}DeadLetterQueue", "Arn"]},
+        "maxReceiveCount": {"Ref": receives},
     }
-    allowed = queues["LandingDeadLetterQueue"]["RedriveAllowPolicy"]
+    allowed = queues[f"{name}DeadLetterQueue"]["RedriveAllowPolicy"]
     assert allowed["redrivePermission"] == "byQueue"
-    # The ARN is spelled out, so it must be the landing queue's name that it ends with.
+    # The ARN is spelled out, so it must be the queue's name that it ends with.
     (source,) = allowed["sourceQueueArns"]
     assert source["Fn::Sub"] == (
-        "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queues["LandingQueue"]["QueueName"]["Fn::Sub"]
+        "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queues[f"{name}Queue"]["QueueName"]["Fn::Sub"]
     )
+
+
+def test_the_table_of_notifications_forgets_in_time_and_can_be_restored_to_any_second():
+    (table,) = templates.of_type("AWS::DynamoDB::Table").values()
+
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": {"Fn::ImportValue": {"Fn::Sub": "${Project}-${Environment}-DataKeyArn"}},
+    }
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["DeletionProtectionEnabled"] == {"Fn::If": ["IsProtected", True, False]}
+    assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [
+        ("customer_id", "HASH"),
+        ("item", "RANGE"),
+    ]
+    # Only marks have read_of, and only keys are asked for.
+    assert table["GlobalSecondaryIndexes"] == [
+        {
+            "IndexName": "reads",
+            "KeySchema": [
+                {"AttributeName": "read_of", "KeyType": "HASH"},
+                {"AttributeName": "customer_id", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
+        }
+    ]
 
 
 def test_only_s3_for_the_landing_bucket_of_this_account_may_send_events():
@@ -297,6 +384,18 @@ def test_exports_that_a_failed_sync_left_expire():
     assert (retention["Default"], retention["MaxValue"]) == (3, 30)
 
 
+def test_reports_of_days_and_what_the_state_of_the_parts_says_of_lines_expire_and_the_latest_dashboard_stays():
+    rules = templates.of_type("AWS::S3::Bucket")["ReportBucket"]["LifecycleConfiguration"]["Rules"]
+
+    assert [(rule.get("Prefix"), rule.get("ExpirationInDays")) for rule in rules] == [
+        ("dashboard/20", 400),
+        ("status/", 7),
+        (None, None),
+    ]
+    assert rules[2]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+
+
 def test_bucket_bears_the_name_that_the_queue_policy_admits():
     bucket = templates.of_type("AWS::S3::Bucket")["LandingBucket"]
 
@@ -316,10 +415,14 @@ def test_every_bucket_and_queue_refuses_what_does_not_come_over_tls():
             ]
 
     assert covered == {
+        "CodeBucket": [[{"Fn::GetAtt": ["CodeBucket", "Arn"]}, {"Fn::Sub": "${CodeBucket.Arn}/*"}]],
         "LandingBucket": [[{"Fn::GetAtt": ["LandingBucket", "Arn"]}, {"Fn::Sub": "${LandingBucket.Arn}/*"}]],
         "ExportBucket": [[{"Fn::GetAtt": ["ExportBucket", "Arn"]}, {"Fn::Sub": "${ExportBucket.Arn}/*"}]],
+        "ReportBucket": [[{"Fn::GetAtt": ["ReportBucket", "Arn"]}, {"Fn::Sub": "${ReportBucket.Arn}/*"}]],
         "LandingQueue": [{"Fn::GetAtt": ["LandingQueue", "Arn"]}],
         "LandingDeadLetterQueue": [{"Fn::GetAtt": ["LandingDeadLetterQueue", "Arn"]}],
+        "NotificationQueue": [{"Fn::GetAtt": ["NotificationQueue", "Arn"]}],
+        "NotificationDeadLetterQueue": [{"Fn::GetAtt": ["NotificationDeadLetterQueue", "Arn"]}],
     }
     everything = {**templates.of_type("AWS::S3::Bucket"), **templates.of_type("AWS::SQS::Queue")}
     assert sorted(covered) == sorted(everything)
@@ -330,7 +433,10 @@ def policy_documents(properties: dict[str, Any]) -> list[dict[str, Any]]:
     own = [
         properties[name] for name in ("PolicyDocument", "KeyPolicy", "AssumeRolePolicyDocument") if name in properties
     ]
-    return own + [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    policies = properties.get("Policies", [])  # of a role; a user pool's are of passwords
+    if not isinstance(policies, list):
+        return own
+    return own + [policy.get("Fn::If", [None, policy])[1]["PolicyDocument"] for policy in policies]
 
 
 def test_nothing_is_allowed_to_everyone():
@@ -342,7 +448,21 @@ def test_nothing_is_allowed_to_everyone():
         if statement["Effect"] == "Allow"
     }
 
-    assert sorted(allowed) == [
+    # What Airflow may do: test_access.py.
+    of_airflow = {name for name in allowed if name.startswith("AirflowRole.")}
+    # What the pipeline may do: test_delivery.py. What the endpoints let through: a test below.
+    of_others = {name for name in allowed if name.startswith("DeliveryRole.") or name.endswith("Endpoint.ThisAccount")}
+    assert sorted(allowed.keys() - of_airflow - of_others) == [
+        "AlarmTopicPolicy.AlarmsOfThisEnvironment",
+        "ApiRole.",  # who may take it, and what it may do: test_api.py
+        "ApiRole.KeyOfTheEnvironmentVariables",
+        "ApiRole.KeyOfTheTable",
+        "ApiRole.NetworkInterfacesInTheVpc",
+        "ApiRole.NotificationsByKey",
+        "ApiRole.OwnLog",
+        "ApiRole.StoreReader",
+        "BackupRole.AwsBackup",
+        "DataKey.AirflowsLogGroups",
         "DataKey.IamPoliciesOfThisAccountDecide",
         "DynamoDbEndpoint.ThisAccountOnItsOwn",
         "FlowLogRole.",  # who may take it, and what it may do: a test of its own
@@ -371,13 +491,17 @@ def test_keys_rotate_and_are_administered_by_iam_policies_of_this_account_only()
         assert key["EnableKeyRotation"] is True
         assert key["PendingWindowInDays"] == {"Ref": "KeyDeletionWindowDays"}
         assert key["KeyPolicy"]["Statement"][0]["Principal"] == root
-    assert len(keys["DataKey"]["KeyPolicy"]["Statement"]) == 1
+    (airflow,) = keys["DataKey"]["KeyPolicy"]["Statement"][1:]
+    assert airflow["Principal"] == {"Service": {"Fn::Sub": "logs.${AWS::Region}.${AWS::URLSuffix}"}}
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:airflow-${Project}-${Environment}-*"
+    assert airflow["Condition"] == {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": {"Fn::Sub": arn}}}
     (logs,) = keys["LogsKey"]["KeyPolicy"]["Statement"][1:]
     assert logs["Principal"] == {"Service": {"Fn::Sub": "logs.${AWS::Region}.${AWS::URLSuffix}"}}
     groups = (
         "/${Project}-${Environment}/",
         "/aws/rds/instance/${Project}-${Environment}-store/",
         "/aws/redshift/${Project}-${Environment}-warehouse/",
+        "airflow-${Project}-${Environment}-",
     )
     arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:"
     contexts = [{"Fn::Sub": f"{arn}{group}*"} for group in groups]
@@ -402,7 +526,13 @@ def test_log_groups_are_encrypted_and_expire():
     groups = templates.of_type("AWS::Logs::LogGroup")
 
     assert {logical_id: group["RetentionInDays"]["Ref"] for logical_id, group in groups.items()} == {
+        "ApiLogGroup": "ApiLogRetentionDays",
+        "ApiAccessLogGroup": "ApiLogRetentionDays",
         "FlowLogGroup": "FlowLogRetentionDays",
+        **{
+            f"{part}LogGroup": "AirflowLogRetentionDays"
+            for part in ("DagProcessing", "Scheduler", "Task", "WebServer", "Worker")
+        },
         "StoreLogGroup": "StoreLogRetentionDays",
         "StoreUpgradeLogGroup": "StoreLogRetentionDays",
         "WarehouseConnectionLogGroup": "WarehouseLogRetentionDays",
@@ -459,6 +589,7 @@ def security_group_rules(direction: str) -> list[tuple[str, ...]]:
 def test_security_groups_take_from_each_other_only_and_nothing_from_the_internet():
     assert security_group_rules("Ingress") == [
         ("Airflow", "all", "Airflow"),
+        ("Endpoints", "tcp 443-443", "Airflow"),
         ("Store", "tcp 5432-5432", "Airflow"),
         ("Store", "tcp 5432-5432", "Functions"),
         ("Warehouse", "tcp 5439-5439", "Airflow"),
@@ -471,6 +602,7 @@ def test_security_groups_reach_no_further_than_they_must():
     # The rule that takes the place of CloudFormation's own, by which a group may reach everything.
     assert [group for group, *to in rules if to == ["all", "127.0.0.1/32"]] == [
         "Airflow",
+        "Endpoints",
         "Functions",
         "Store",
         "Warehouse",
@@ -487,19 +619,53 @@ def test_security_groups_reach_no_further_than_they_must():
 
 
 def test_endpoints_serve_this_account_on_its_own_data_in_the_private_subnets():
-    endpoints = templates.of_type("AWS::EC2::VPCEndpoint")
+    endpoints = {
+        name: endpoint
+        for name, endpoint in templates.of_type("AWS::EC2::VPCEndpoint").items()
+        if endpoint["VpcEndpointType"] == "Gateway"
+    }
 
     services = {endpoint["ServiceName"]["Fn::Sub"]: endpoint for endpoint in endpoints.values()}
     assert sorted(services) == ["com.amazonaws.${AWS::Region}.dynamodb", "com.amazonaws.${AWS::Region}.s3"]
     own = {"StringEquals": {key: {"Ref": "AWS::AccountId"} for key in ("aws:PrincipalAccount", "aws:ResourceAccount")}}
     for endpoint in endpoints.values():
-        assert endpoint["VpcEndpointType"] == "Gateway"
         assert endpoint["RouteTableIds"] == [{"Ref": f"PrivateRouteTable{zone}"} for zone in "ABC"]
         assert endpoint["PolicyDocument"]["Statement"][0]["Condition"] == own
     layers = services["com.amazonaws.${AWS::Region}.s3"]["PolicyDocument"]["Statement"][1:]
     assert [(statement["Action"], statement["Resource"]["Fn::Sub"]) for statement in layers] == [
         ("s3:GetObject", "arn:${AWS::Partition}:s3:::prod-${AWS::Region}-starport-layer-bucket/*")
     ]
+
+
+def test_without_nat_gateways_endpoints_serve_airflow_and_this_account_alone():
+    endpoints = {
+        endpoint["ServiceName"]["Fn::Sub"].removeprefix("com.amazonaws.${AWS::Region}."): endpoint
+        for endpoint in templates.of_type("AWS::EC2::VPCEndpoint").values()
+        if endpoint["VpcEndpointType"] == "Interface"
+    }
+
+    # What MWAA and ECR reach by identities of their own; then what the DAGs call as well.
+    own = ("airflow.api", "airflow.env", "ecr.api", "ecr.dkr")
+    called = ("kms", "logs", "monitoring", "redshift-serverless", "secretsmanager", "sqs")
+    assert sorted(endpoints) == sorted((*own, *called))
+    account = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+    for name, endpoint in endpoints.items():
+        assert endpoint["PrivateDnsEnabled"] is True
+        assert endpoint["SubnetIds"] == [{"Ref": "PrivateSubnetA"}, {"Ref": "PrivateSubnetB"}]
+        assert endpoint["SecurityGroupIds"] == [{"Ref": "EndpointsSecurityGroup"}]
+        conditions = [statement["Condition"] for statement in endpoint.get("PolicyDocument", {}).get("Statement", [])]
+        assert conditions == ([account] if name in called else []), name
+    conditions = {
+        name: resource.get("Condition")
+        for (template, name), resource in templates.resources().items()
+        if template == "network" and ("Endpoint" in name or "Nat" in name or name.startswith("PrivateRoute"))
+    }
+    assert {name for name, condition in conditions.items() if condition == "HasNatGateway"} == {
+        "NatAddressA",
+        "NatGatewayA",
+        *(f"PrivateRoute{zone}" for zone in "ABC"),
+    }
+    assert Counter(conditions.values())["HasEndpointsOnly"] == 12  # endpoints, their group and its rule
 
 
 def test_subnets_lie_in_three_zones_and_give_out_no_public_addresses():
@@ -532,22 +698,34 @@ def test_only_public_subnets_have_a_route_to_the_internet_gateway():
     }
 
 
-def test_alarms_watch_the_dead_letter_queue_and_the_age_of_events():
+def test_alarms_watch_the_apis_the_dead_letter_queues_and_the_age_of_messages():
     alarms = {
         logical_id: (
             alarm["MetricName"],
-            alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0],
+            alarm["Dimensions"][0]["Value"].get("Ref") or alarm["Dimensions"][0]["Value"]["Fn::GetAtt"][0],
             alarm["Threshold"],
         )
-        for logical_id, alarm in templates.of_type("AWS::CloudWatch::Alarm").items()
+        for (template, logical_id), resource in templates.resources().items()
+        if resource["Type"] == "AWS::CloudWatch::Alarm" and template != "monitoring"  # those: test_monitoring.py
+        for alarm in [resource["Properties"]]
     }
 
     assert alarms == {
+        "ErrorsAlarm": ("Errors", "ApiFunction", 0),
+        "ThrottlesAlarm": ("Throttles", "ApiFunction", 0),
+        "ServerErrorsAlarm": ("5xx", "Api", 0),
+        "LatencyAlarm": ("Latency", "Api", {"Ref": "LatencyAlarmMs"}),
         "DeadLetterAlarm": ("ApproximateNumberOfMessagesVisible", "LandingDeadLetterQueue", 0),
         "OldestEventAlarm": (
             "ApproximateAgeOfOldestMessage",
             "LandingQueue",
             {"Ref": "OldestEventAlarmSeconds"},
+        ),
+        "NotificationDeadLetterAlarm": ("ApproximateNumberOfMessagesVisible", "NotificationDeadLetterQueue", 0),
+        "OldestNotificationAlarm": (
+            "ApproximateAgeOfOldestMessage",
+            "NotificationQueue",
+            {"Ref": "OldestNotificationAlarmSeconds"},
         ),
     }
 
@@ -558,6 +736,10 @@ def test_stateful_resources_say_what_becomes_of_them():
         for (_, logical_id), resource in templates.resources().items()
         if resource["Type"]
         in (
+            "AWS::Backup::BackupVault",
+            "AWS::Cognito::UserPool",
+            "AWS::DynamoDB::Table",
+            "AWS::ECR::Repository",
             "AWS::KMS::Key",
             "AWS::Logs::LogGroup",
             "AWS::RDS::DBInstance",
@@ -569,6 +751,17 @@ def test_stateful_resources_say_what_becomes_of_them():
     }
 
     assert policies == {
+        "ApiLogGroup": ("Delete", "Delete"),
+        "ApiAccessLogGroup": ("Delete", "Delete"),
+        "BackupVault": ("Delete", "Retain"),
+        "ImageRepository": ("Delete", "Retain"),
+        **{
+            f"{part}LogGroup": ("Delete", "Delete")
+            for part in ("DagProcessing", "Scheduler", "Task", "WebServer", "Worker")
+        },
+        "CodeBucket": ("Delete", "Delete"),
+        "CursorKey": ("Delete", "Delete"),
+        "UserPool": ("Delete", "Retain"),
         "DataKey": ("Delete", "Retain"),
         "LogsKey": ("Delete", "Retain"),
         "FlowLogGroup": ("Delete", "Delete"),
@@ -576,6 +769,10 @@ def test_stateful_resources_say_what_becomes_of_them():
         "LandingDeadLetterQueue": ("Delete", "Delete"),
         "LandingBucket": ("Delete", "Retain"),
         "ExportBucket": ("Delete", "Delete"),
+        "ReportBucket": ("Delete", "Delete"),
+        "NotificationQueue": ("Delete", "Delete"),
+        "NotificationDeadLetterQueue": ("Delete", "Delete"),
+        "NotificationTable": ("Delete", "Retain"),
         "StoreOwnerConnection": ("Delete", "Delete"),
         "StoreWriterConnection": ("Delete", "Delete"),
         "StoreReaderConnection": ("Delete", "Delete"),
