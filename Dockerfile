@@ -25,9 +25,10 @@ RUN python -m venv .venv/emulator \
     && .venv/emulator/bin/pip install --no-cache-dir --requirement local/requirements-emulator.txt
 # The constraints lie where MWAA has them, so requirements.txt is installed as it is there.
 COPY dags/constraints-3.3.1-py3.12.txt /usr/local/airflow/dags/
-COPY requirements.txt requirements-dev.txt ./
-# Besides, the supervisor for `setup`, and what the Redshift endpoint reads SQL and files with.
-RUN grep -E '^(pyarrow|sqlglot|supervisor)==' requirements-dev.txt > requirements-local.txt \
+COPY requirements.txt requirements-dev.txt requirements-api.txt ./
+# Besides, the supervisor for `setup`, uv, by which it packs the APIs' function, and what the Redshift endpoint reads SQL
+# and files with.
+RUN grep -E '^(pyarrow|sqlglot|supervisor|uv)==' requirements-dev.txt > requirements-local.txt \
     && python -m venv .venv/airflow \
     && .venv/airflow/bin/pip install --no-cache-dir --requirement requirements.txt \
         --requirement requirements-local.txt

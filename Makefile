@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down doctor status logs upload generate reset test test-full bench bench-docs lint hooks docs lock screenshots bootstrap plan deploy destroy
+.PHONY: help demo up down doctor status logs upload generate reset test test-full bench bench-docs lint hooks docs lock screenshots token package package-api bootstrap bootstrap-aws plan deploy verify publish destroy checkov
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
@@ -23,7 +23,7 @@ help:
 bootstrap:
 	@local/bootstrap.sh
 
-demo: ## everything once, with progress: install, start, load sample files and mock data, account, sync
+demo: ## everything once, with progress: install, start, load sample files and mock data, account, sync, notify, publish
 	@started=$$(date +%s) && local/bootstrap.sh && $(LOCAL) demo --started $$started
 
 up: bootstrap ## start the platform on this machine, or heal what is down
@@ -49,6 +49,9 @@ logs: bootstrap ## the end of a part's log: make logs PART=airflow-scheduler
 upload: bootstrap ## put files into the landing bucket: make upload FILES="a.csv b.csv" [DATASET=game]
 	@$(LOCAL) upload $(if $(DATASET),--dataset="$(DATASET)") -- $(FILES)
 
+token: bootstrap ## a token for the APIs: make -s token CUSTOMER=CUST-0001 [SCOPES="analytics:read notifications:read" SECONDS=3600]
+	@$(LOCAL) token --customer="$$CUSTOMER" $(if $(SCOPES),--scopes="$$SCOPES") $(if $(SECONDS),--seconds="$$SECONDS")
+
 generate: bootstrap ## mock data as files, with its truth: make generate [ROWS=100000 PROFILE=normal DAYS=1 SEED=1 UNTIL=… DIALS=…]
 	@PYTHONPATH=dags $(PYTHON) -m local.generate $(if $(ROWS),--rows="$$ROWS") $(if $(PROFILE),--profile="$$PROFILE") \
 		$(if $(DAYS),--days="$$DAYS") $(if $(SEED),--seed="$$SEED") $(if $(UNTIL),--until="$$UNTIL") $(if $(DIALS),--dials="$$DIALS")
@@ -62,13 +65,30 @@ plan: bootstrap ## what deploy would change: make plan ENV=dev CREATOR=you@examp
 deploy: bootstrap ## deploy an environment to AWS: make deploy ENV=dev CREATOR=you@example.org [PARAMETERS=file]
 	@$(INFRA) deploy --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
 
-destroy: bootstrap ## delete an environment on AWS with all its data: make destroy ENV=dev
-	@$(INFRA) destroy --environment "$$ENV"
+verify: bootstrap ## is what is deployed as it must be: make verify ENV=dev [TOKEN=…] (also ENV=local, of `make up`)
+	@PYTHONPATH=dags $(PYTHON) -m infra.verify --environment "$$ENV"
 
-test: bootstrap ## all tests, by two workers with a platform of their own each, in temporary directories
+bootstrap-aws: bootstrap ## once, by an administrator: what the pipeline deploys by: make bootstrap-aws ENV=dev CREATOR=… PARAMETERS=file
+	@$(INFRA) bootstrap --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
+
+publish: bootstrap ## bring the DAGs to an environment's Airflow, migrate, and unpause them: make publish ENV=dev
+	@$(INFRA) publish --environment "$$ENV"
+
+destroy: bootstrap ## delete an environment on AWS with all its data: make destroy ENV=dev [BOOTSTRAP=1: and what the pipeline deploys by]
+	@$(INFRA) destroy --environment "$$ENV" $(if $(BOOTSTRAP),--with-bootstrap)
+
+package: bootstrap ## build what Airflow runs on AWS, under .local/package [PRIVATE=1: with wheels, for a network without a way to PyPI]
+	@$(PYTHON) -m infra.airflow_package $(if $(PRIVATE),--private)
+
+package-api: bootstrap ## build the code of the APIs' function, for AWS and for the emulator
+	@$(PYTHON) -m infra.packages
+
+test: bootstrap ## all tests, by two workers with a platform of their own each, in temporary directories (installs chromium)
+	@local/chromium.sh
 	@$(PYTEST)
 
 test-full: bootstrap ## the same, and what takes too long to run each time: more random tries, bigger files
+	@local/chromium.sh
 	@$(PYTEST) -m ""
 
 bench: bootstrap ## how fast a part is: make bench JOB=ingest [PEERS=1] [ROWS=100000,1000000] [CASES=ours] (PEERS=1 installs others to compare with)
@@ -81,11 +101,19 @@ bench-docs: bootstrap ## write the tables and plots of docs/ from what make benc
 lint: bootstrap ## style, types, SQL, templates, secrets: the hooks of .pre-commit-config.yaml on all files
 	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(PRE_COMMIT) run --files
 
+checkov: bootstrap .venv/checkov/installed ## the templates against checkov's rules, in an environment of its own; each exception stands in them with its reason
+	@.venv/checkov/bin/checkov --directory infra/templates --framework cloudformation --compact --quiet --skip-download
+
+.venv/checkov/installed: infra/requirements-checkov.txt
+	@.venv/airflow/bin/uv venv --quiet --clear --python $(PYTHON) .venv/checkov
+	@.venv/airflow/bin/uv pip install --quiet --python .venv/checkov/bin/python --requirement $< && touch $@
+
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
-docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's and docs/local-redshift.md's tables, and docs/erd.md from the running platform
+docs: bootstrap ## write docs/data-sources.md, docs/openapi.json, docs/mock-data.md's and docs/local-redshift.md's tables, and docs/erd.md from the running platform
 	@PYTHONPATH=dags $(PYTHON) -m scripts.data_sources
+	@PYTHONPATH=dags $(PYTHON) -m scripts.openapi
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_dials
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_plots
 	@PYTHONPATH=dags $(PYTHON) -m scripts.redshift_statements
@@ -95,5 +123,5 @@ docs: bootstrap ## write docs/data-sources.md, docs/mock-data.md's and docs/loca
 lock: bootstrap ## write the locks of requirements (development, emulator, bench, the Redshift tests' clients) anew
 	@scripts/lock.sh
 
-screenshots: bootstrap ## take docs/images/ui.png of the running platform (installs chromium)
+screenshots: bootstrap ## take the pictures of the UI in docs/images, of the running platform (installs chromium)
 	@local/screenshots.sh

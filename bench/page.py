@@ -34,6 +34,7 @@ class Page(NamedTuple):
 PAGES = {
     "ingest": Page(REPO / "docs" / "performance.md", "seconds", ("ingest-20000000-ours_20m",)),
     "mockdata": Page(REPO / "docs" / "mock-data.md", "cpu_seconds"),
+    "notify": Page(REPO / "docs" / "notifications.md", "seconds"),
     "redshift": Page(REPO / "docs" / "local-redshift.md", "seconds"),
     "sync": Page(REPO / "docs" / "warehouse.md", "seconds", growth="ours_"),
 }

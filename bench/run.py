@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,17 +78,37 @@ def environment(lock: Path) -> str:
     return str(python)
 
 
-def run(cases: list[Case], measure_case: Measure = measure) -> list[dict[str, Any]]:
-    """Measure the cases; in turns, so that what else the machine does hits all of them alike."""
+def run(
+    cases: list[Case], measure_case: Measure = measure, keep: Callable[[list[dict[str, Any]]], object] = bool
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Measure the cases; in turns, so that what else the machine does hits all of them alike.
+
+    `keep` is given what there is after each. Of others' programs one that fails is left out from then on: returned are
+    the measures, and what those said by their cases' names. Raises CaseError.
+    """
     pythons = {case.name: interpreter(case) for case in cases}
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
+    failed: dict[str, str] = {}
+
+    def measured() -> list[dict[str, Any]]:
+        return [summary(case, runs[case.name]) for case in cases if runs[case.name]]
+
     for turn in range(max(case.runs for case in cases)):
         for case in cases:
-            if turn < case.runs:
-                measured = measure_case(case, pythons[case.name])
-                runs[case.name].append(measured)
-                console.print(f"[dim]{case.name}: {measured.rows:,} rows in {measured.seconds:.1f} s[/dim]")
-    return [summary(case, runs[case.name]) for case in cases]
+            if turn >= case.runs or case.name in failed:
+                continue
+            try:
+                done = measure_case(case, pythons[case.name])
+            except CaseError as error:
+                if not case.requirements:
+                    raise
+                failed[case.name] = str(error)
+                console.print(f"[red]{escape(str(error))}[/red]")
+                continue
+            runs[case.name].append(done)
+            keep(measured())
+            console.print(f"[dim]{case.name}: {done.rows:,} rows in {done.seconds:.1f} s[/dim]")
+    return measured(), failed
 
 
 def show(result: dict[str, Any]) -> None:
@@ -132,23 +153,31 @@ def main(arguments: list[str]) -> int:
     command = " ".join(["make bench", *(f"{name}={word}" for name, word in words.items() if word)])
     result: dict[str, Any] = {"job": options.job, "command": command, "machine": machine()}
     RESULTS.mkdir(parents=True, exist_ok=True)
+    so_far = kept.with_suffix(".partial.json")
+
+    def keep(measured: list[dict[str, Any]]) -> None:
+        so_far.write_text(json.dumps(result | {"cases": measured}, indent=2) + "\n", encoding="utf-8")
+
     # So that what is told to end ends its servers as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with job.measuring(cases) if hasattr(job, "measuring") else nullcontext(measure) as measure_case:
-            result["cases"] = run(cases, measure_case)
-    except (CaseError, LocalError) as error:
-        console.print(f"[red]{escape(str(error))}[/red]")
-        return 1
-    except KeyboardInterrupt:
-        console.print("[red]Interrupted: nothing is kept.[/red]")
-        return 130
+            result["cases"], failed = run(cases, measure_case, keep)
+    except (CaseError, LocalError, KeyboardInterrupt) as error:
+        is_interrupted = isinstance(error, KeyboardInterrupt)
+        console.print(f"[red]{'Interrupted.' if is_interrupted else escape(str(error))}[/red]")
+        if so_far.exists():
+            console.print(f"What was measured until then is in {so_far.relative_to(REPO)}, and goes into no document.")
+        return 130 if is_interrupted else 1
     result["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     result["ratios"] = job.ratios({case["name"]: case for case in result["cases"]})
     kept.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    so_far.unlink(missing_ok=True)
     show(result)
     console.print(f"Kept in {kept.relative_to(REPO)}")
-    return 0
+    for name, said in failed.items():
+        console.print(f"[red]{escape(name)} is not in it: {escape(said)}[/red]")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ what was loaded is compared with the store, by counts and checksums.
 empty                       a sync of all tables in which nothing has changed
 ours_100k, _300k, _1m       export, manifests and apply of so many changes of five million rows
 reconcile_1m                the comparison of what the last of them has loaded
+unchecked_1m                a sync that leaves the comparison to another run, and so has no checksums to export
 copy_gzip_1m                the limit of the export: psql's \copy of the same rows through gzip -1 to the disk
-export_1m                   the export alone
+export_1m                   the export of the same rows, and of the keys that are gone, without checksums
+export_checked_1m           the export with the checksums of those rows, as a sync has it
 dlt_1m, sling_1m, ingestr_1m   the same changes (see bench.sync_peers)
+
+What is there to be compared with others has one run, with theirs; all else three.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ from local import aws, warehouse
 from local.platform import Platform
 from marketplace import warehouse as warehouse_schema
 from marketplace.sync import statements
-from marketplace.sync.export import PREFIX
+from marketplace.sync.export import PREFIX, Compare
 from marketplace.sync.tables import read_tables
 
 BUCKET = "bench"
@@ -120,18 +124,21 @@ def cases(sizes: Sequence[int]) -> list[Case]:
         found.append(Case(f"empty_of_{label(rows)}", "bench.sync_cases:sync", {"rows": rows, "changed": 0}))
         for changed in (most // 10, most * 3 // 10):
             found.append(_case("ours", "bench.sync_cases:sync", rows, changed))
-        found += [_case(name, f"bench.sync_cases:{name}", rows, most) for name in ("copy_gzip", "export")]
+        found.append(_case("copy_gzip", "bench.sync_cases:copy_gzip", rows, most))
+        found.append(_case("export", "bench.sync_cases:export", rows, most, compare="none"))
+        found.append(_case("export_checked", "bench.sync_cases:export", rows, most))
         for name, function in zip(PEERS, ("dlt_arrow", "sling", "ingestr"), strict=True):
-            found.append(_case(name, f"bench.sync_peers:{function}", rows, most, _PEERS))
+            found.append(replace(_case(name, f"bench.sync_peers:{function}", rows, most), requirements=_PEERS, runs=1))
+        found.append(replace(_case("unchecked", "bench.sync_cases:sync", rows, most, compare="none"), runs=1))
         # Last: after it the change is in the warehouse.
         found.append(_case("ours", "bench.sync_cases:sync", rows, most))
         found.append(_case("reconcile", "bench.sync_cases:reconcile", rows, most))
     return found
 
 
-def _case(name: str, function: str, rows: int, changed: int, requirements: str = "") -> Case:
+def _case(name: str, function: str, rows: int, changed: int, compare: Compare = "touched") -> Case:
     full_name = f"{name}_{label(changed)}_of_{label(rows)}"
-    return Case(full_name, function, {"rows": rows, "changed": changed}, requirements=requirements)
+    return Case(full_name, function, {"rows": rows, "changed": changed, "compare": compare})
 
 
 CASES = cases((5 * MILLION,))
@@ -146,9 +153,10 @@ def ratios(cases: dict[str, dict[str, Any]]) -> dict[str, float]:
         seconds: list[float] = cases[name]["runs"]
         return seconds
 
-    for mine, others in (("export", ("copy_gzip",)), ("ours", PEERS)):
+    limit = ("copy_gzip",)
+    for mine, others in (("export", limit), ("export_checked", limit), ("ours", PEERS), ("unchecked", PEERS)):
         for name in [name for name in cases if name.startswith(f"{mine}_")]:
-            for other in (f"{other}_{name.partition('_')[2]}" for other in others):
+            for other in (f"{other}_{name.removeprefix(f'{mine}_')}" for other in others):
                 if other in cases:
                     ratio = median(one / two for one, two in zip(runs(other), runs(name), strict=False))
                     found[f"seconds: {other} / {name}"] = round(ratio, 2)
@@ -191,6 +199,7 @@ class Bench:
     synced    the rows of the last sync
     since     the transaction before the change, which is what peers begin at
     used      the cases that have had the change
+    waiting   the peers that have not been measured as often as they will be
     """
 
     platform: Platform
@@ -202,6 +211,7 @@ class Bench:
     changes: int = 0
     runs: int = 0
     used: set[str] = field(default_factory=set)
+    waiting: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.stores = Stores(self.platform)
@@ -221,6 +231,7 @@ class Bench:
         (rows,) = {case.arguments["rows"] for case in self.cases}
         self._transactions = rows // LINES
         self._peers = [name for name in PEERS if any(case.name.startswith(name) for case in self.cases)]
+        self.waiting = {case.name: case.runs for case in self.cases if case.requirements}
         self._fill()
 
     def measure(self, case: Case, python: str) -> Run:
@@ -235,6 +246,8 @@ class Bench:
         elif self.pending != changed or case.name in self.used:
             self._change(changed)
         self.used.add(case.name)
+        if case.name in self.waiting:
+            self.waiting[case.name] -= 1
         if peer or name == "copy_gzip":
             arguments = self._arguments_of_others(peer, changed - changed // 100)
             run = self._measured(replace(case, arguments=arguments), python)
@@ -251,12 +264,14 @@ class Bench:
             self._bucket.objects.all().delete()
             self.runs += 1
             arguments["run"] = f"run-{self.runs}"
+            arguments["compare"] = case.arguments.get("compare", "touched") if case else "touched"
         case = case or Case(name, f"bench.sync_cases:{name}")
         run = self._measured(replace(case, arguments=arguments), python)
         if run.rows != changed:
             raise CaseError(f"{case.name} has dealt with {run.rows:,} rows and keys, not {changed:,}")
         if name == "sync":
-            self.pending, self.synced = 0, changed
+            # Without checksums there is nothing to be reconciled by.
+            self.pending, self.synced = 0, changed if arguments["compare"] == "touched" else -1
             self.check()
         return run
 
@@ -318,7 +333,7 @@ class Bench:
             self._settle()
             return
         console.print(f"[dim]Changing {changed:,} rows[/dim]")
-        if any(case.arguments["changed"] == changed and case.requirements for case in self.cases):
+        if any(self.waiting.get(case.name) and case.arguments["changed"] == changed for case in self.cases):
             self._reset_peers()
         self.changes += 1
         inserts, deletes = changed * 9 // 100, changed // 100

@@ -24,10 +24,10 @@ from marketplace.sync.plan import Plan, read_plan
 _OPTIONS = "-c timezone=UTC -c jit=off"
 
 
-def sync(store: str, warehouse: dict[str, Any], bucket: str, run: str) -> Done:
+def sync(store: str, warehouse: dict[str, Any], bucket: str, run: str, compare: exports.Compare) -> Done:
     """Bring the warehouse to the store's latest state: export, manifests, apply."""
     s3 = boto3.client("s3")
-    plan = _exported(store, warehouse, bucket, run)
+    plan = _exported(store, warehouse, bucket, run, compare)
     for key, text in plan.manifests():
         s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
     with closing(redshift_connector.connect(**warehouse)) as connection:
@@ -35,9 +35,9 @@ def sync(store: str, warehouse: dict[str, Any], bucket: str, run: str) -> Done:
     return Done(_rows(plan))
 
 
-def export(store: str, warehouse: dict[str, Any], bucket: str, run: str) -> Done:
+def export(store: str, warehouse: dict[str, Any], bucket: str, run: str, compare: exports.Compare) -> Done:
     """Write what has changed to S3; the watermark stays where it is."""
-    return Done(_rows(_exported(store, warehouse, bucket, run)))
+    return Done(_rows(_exported(store, warehouse, bucket, run, compare)))
 
 
 def reconcile(store: str, warehouse: dict[str, Any], bucket: str, prefix: str) -> Done:
@@ -58,9 +58,9 @@ def copy_gzip(store: str, query: str, path: str, rows: int) -> Done:
     return Done(rows, peak_rss_mb=run_program([psql, "-qX", "-v", "ON_ERROR_STOP=1", "-d", store, "-c", command], {}))
 
 
-def _exported(store: str, warehouse: dict[str, Any], bucket: str, run: str) -> Plan:
+def _exported(store: str, warehouse: dict[str, Any], bucket: str, run: str, compare: exports.Compare) -> Plan:
     with closing(redshift_connector.connect(**warehouse)) as connection:
-        return exports.export(_connect(store), connection, boto3.client("s3"), bucket, run)
+        return exports.export(_connect(store), connection, boto3.client("s3"), bucket, run, compare=compare)
 
 
 def _connect(store: str) -> Callable[[], psycopg.Connection[Any]]:

@@ -2,7 +2,8 @@
 ### What it does
 Erases the raw lines of rejected and held rows, and what quotes them (details of rows and issues, why a file failed or
 was set aside), once their file is *retention_days* old: they hold personal data. A held row that still waited is closed
-as expired. With *customer_ref* or *email_sha256* it also erases, at once, every raw line that names that person.
+as expired. With *customer_ref* or *email_sha256* it also erases, at once, every raw line that names that person. Last
+it deletes the copies that the Marketplace page shows; `publish_status` writes those anew that are left.
 
 ### Starts
 Daily at 03:00 UTC; by hand, with a form, to erase one person's lines.
@@ -12,14 +13,16 @@ Daily at 03:00 UTC; by hand, with a form, to erase one person's lines.
 
 ### Writes
 `ops.rejected_row`, `ops.held_row`, `ops.issue` (the text becomes null, `erased_at` is set), `ops.load`
-(`raw_erased_at`, `reason`). Accounts, line numbers, columns and reasons stay. The tasks' results are counts.
+(`raw_erased_at`, `reason`). Accounts, line numbers, columns and reasons stay. The tasks' results are counts. Deletes
+`status/lines/` of the report bucket.
 
 ### Running it again
 Changes nothing: what is erased is erased.
 
 ### Not guaranteed
 Files under `archive/` and `rejected/` are the bucket's to expire (`RawFileRetentionDays` of the storage stack): give
-both the same time. This does not erase a customer from the clean tables, nor from files.
+both the same time. This does not erase a customer from the clean tables, nor from files. A `publish_status` that has
+read a line before it was erased may show it until its next run, five minutes later.
 """
 
 from __future__ import annotations
@@ -27,7 +30,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from airflow.providers.amazon.aws.operators.s3 import S3DeleteObjectsOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
+
+from marketplace import settings
 
 TIMEOUT = timedelta(hours=1)
 
@@ -81,8 +87,13 @@ def expire_raw_lines() -> None:
 
         return tasks.erase_lines_of_person(params["customer_ref"], params["email_sha256"], TIMEOUT)
 
-    erase_old_lines()
-    erase_lines_of_person()
+    delete_shown_lines = S3DeleteObjectsOperator(
+        task_id="delete_shown_lines",
+        bucket=settings.report_bucket(),
+        prefix="status/lines/",
+        trigger_rule="none_failed",  # on most days nobody's lines are asked for
+    )
+    [erase_old_lines(), erase_lines_of_person()] >> delete_shown_lines
 
 
 expire_raw_lines()

@@ -30,7 +30,7 @@ from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task, task_group
 
-from marketplace import assets, settings
+from marketplace import assets, metrics, settings
 from marketplace.ingest.operators import ArchiveObjectOperator, DeleteObjectVersionOperator
 
 LOAD_TIMEOUT = timedelta(hours=2)  # a statement that runs longer is stopped with its task
@@ -47,6 +47,7 @@ TIME: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
     catchup=False,
     max_active_runs=4,
     dagrun_timeout=timedelta(hours=6),
+    deadline=metrics.deadline(hours=1),
     default_args={
         "owner": "data-platform",
         "retries": 2,
@@ -96,8 +97,7 @@ def ingest_files() -> None:
         return tasks.check_rejected_share(run_id, params["max_rejected_share"], SHORT_TIMEOUT)
 
     retried, checked = retry_held_rows(), check_rejected_share()
-    retried >> publish_assets() >> checked
-    retried >> checked
+    [retried, retried >> publish_assets()] >> checked
 
     @task_group
     def file(claim: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def migrate() -> None:
 
         from marketplace import connections, warehouse
 
-        with closing(connections.warehouse()) as connection:
+        with closing(connections.warehouse(STATEMENT_TIMEOUT)) as connection:
             return warehouse.migrate(connection)
 
     check_store(migrate_store())

@@ -8,8 +8,7 @@ tables; a run that finds a difference fails, and names table and key. Last it me
 
 ### Starts
 When any table of the store has changed (several at once start one run), and every 15 minutes. By hand, with a form:
-*tables*, *full_reload*, *repair* (load the rows anew that were found to differ, and no others), *reconcile* (compare
-all rows now), and *dry_run*, which only counts what would be done.
+*tables*, *full_reload*, *repair*, *reconcile*, and *dry_run*, which only counts what would be done.
 
 ### Reads
 `store.*`, `ops.tombstone`, `ops.sync_reload`; of the warehouse `ops.sync_state` and its columns
@@ -37,23 +36,24 @@ from typing import Any
 from airflow.providers.amazon.aws.operators.s3 import S3DeleteObjectsOperator
 from airflow.sdk import AssetAny, AssetOrTimeSchedule, CronTriggerTimetable, Param, dag, task
 
-from marketplace import assets, settings
+from marketplace import assets, metrics, settings
 from marketplace.sync.operators import ApplySyncOperator, WriteManifestsOperator
 
 TIMEOUT = timedelta(hours=2)  # of a first load; what a quarter of an hour brings takes seconds
 LAG_TIMEOUT = timedelta(minutes=10)
-EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
 
 
 @dag(
     doc_md=__doc__,
     description="Brings the warehouse to the store's latest state, all tables as of one moment",
     schedule=AssetOrTimeSchedule(
-        timetable=EVERY_QUARTER, assets=AssetAny(*(assets.table(name) for name in assets.SYNCED))
+        timetable=CronTriggerTimetable("*/15 * * * *", timezone="UTC"),
+        assets=AssetAny(*(assets.table(name) for name in assets.SYNCED)),
     ),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
+    deadline=metrics.deadline(hours=1),
     default_args={
         "owner": "data-platform",
         "retries": 2,
@@ -66,16 +66,17 @@ EVERY_QUARTER = CronTriggerTimetable("*/15 * * * *", timezone="UTC")
         "tables": Param(
             [],
             type="array",
-            items={"type": "string", "enum": assets.SYNCED},
-            description="Sync these tables alone, such as store.game; none named: all",
+            items={"type": "string", "enum": assets.IN_WAREHOUSE},
+            examples=assets.IN_WAREHOUSE,  # so the form offers them
+            description="Sync these tables alone; none chosen: all",
         ),
         "full_reload": Param(False, type="boolean", description="Load the tables anew from their first row"),
         "repair": Param(False, type="boolean", description="Load the rows anew that were found to differ"),
         "reconcile": Param(
             "touched",
             type="string",
-            enum=["touched", "all"],
-            description="Compare what this run has loaded (and once a day all rows), or all rows now",
+            enum=["touched", "all", "none"],
+            description="Compare what this run has loaded (and once a day all rows), all rows now, or nothing",
         ),
         "dry_run": Param(False, type="boolean", description="Only count what would be loaded and deleted"),
     },
@@ -92,12 +93,12 @@ def sync_warehouse() -> None:
     manifests = WriteManifestsOperator(task_id="write_manifests", exported=exported)
     apply = ApplySyncOperator(task_id="apply", exported=exported)
 
-    @task
-    def reconcile(exported: dict[str, Any]) -> None:
+    @task(outlets=[assets.SYNC])
+    def reconcile(exported: dict[str, Any], outlet_events: Any) -> None:
         """Compare the warehouse with the store as it was at the export; fails when a row differs, and names it."""
         from marketplace.sync import tasks
 
-        tasks.reconcile(exported, TIMEOUT)
+        tasks.reconcile(exported, outlet_events, TIMEOUT)
 
     # Whatever became of the rest: when nothing goes through any more, this is what must be seen.
     @task(multiple_outputs=False, trigger_rule="all_done", execution_timeout=LAG_TIMEOUT)
@@ -113,8 +114,7 @@ def sync_warehouse() -> None:
         bucket=settings.export_bucket(),
         prefix="{{ ti.xcom_pull(task_ids='export')['prefix'].rsplit('/', 2)[0] }}/",
     )
-    reconciled = reconcile(exported)
-    manifests >> apply >> reconciled >> [clean_up, measure_lag()]
+    manifests >> apply >> reconcile(exported) >> [clean_up, measure_lag()]
 
 
 sync_warehouse()

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from importlib import metadata
 from typing import Any
 
@@ -35,6 +36,7 @@ HEALTH = {
 }
 FINISHED = {"success", "failed"}
 POLL_SECONDS = 0.3  # between two questions to a part that works for the answer on the same cores
+ANSWER_SECONDS = 30  # for which a question to the API waits
 
 
 def command(part: str) -> list[str]:
@@ -54,7 +56,12 @@ def marketplace(state: State) -> dict[str, str]:
         "MARKETPLACE_ENVIRONMENT": "local",
         "MARKETPLACE_LANDING_BUCKET": state.outputs["LandingBucket"],
         "MARKETPLACE_EXPORT_BUCKET": state.outputs["ExportBucket"],
+        "MARKETPLACE_REPORT_BUCKET": state.outputs["ReportBucket"],
         "MARKETPLACE_LANDING_QUEUE_URL": state.outputs["LandingQueueUrl"],
+        "MARKETPLACE_NOTIFICATION_QUEUE_URL": state.outputs["NotificationQueueUrl"],
+        "MARKETPLACE_NOTIFICATION_DEAD_LETTER_QUEUE_URL": state.outputs["NotificationDeadLetterQueueUrl"],
+        "MARKETPLACE_NOTIFICATION_TABLE": state.outputs["NotificationTable"],
+        "MARKETPLACE_METRICS_NAMESPACE": state.outputs["MetricsNamespace"],
     }
 
 
@@ -133,6 +140,10 @@ class NoAnswerError(LocalError):
     """Airflow's API server cannot be reached."""
 
 
+class SlowAnswerError(NoAnswerError):
+    """Airflow has taken a question, and not answered it in time."""
+
+
 @dataclass(frozen=True)
 class Api:
     """The REST API of a running Airflow. It asks for no login, being on the loopback interface only."""
@@ -148,12 +159,13 @@ class Api:
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise LocalError(f"Airflow answered {error.code} to {method} {path}: {error.read().decode()}") from None
-        except OSError as error:
-            raise NoAnswerError(f"Airflow does not answer to {method} {self.url}{path}: {error}") from None
+        except (HTTPException, OSError) as error:
+            kind = SlowAnswerError if isinstance(error, TimeoutError) else NoAnswerError
+            raise kind(f"Airflow does not answer to {method} {self.url}{path}: {error}") from None
 
     def health(self, started: Mapping[str, float]) -> dict[str, str]:
         """Return the status of each part by the names of HEALTH; empty when nothing answers.
@@ -164,7 +176,7 @@ class Api:
         try:
             with urllib.request.urlopen(f"{self.url}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
                 parts = json.load(answer)
-        except (urllib.error.URLError, OSError):
+        except (HTTPException, OSError):
             return {}
         health = {}
         for name, part in parts.items():
@@ -225,12 +237,19 @@ class Api:
         return f"{self.url}/dags/{dag_id}/runs/{urllib.parse.quote(run_id)}"
 
     def wait(self, dag_id: str, run_id: str, seconds: float) -> None:
-        """Wait until a run has succeeded; raise LocalError when it failed or takes longer than `seconds`."""
+        """Wait until a run has succeeded; raise LocalError when it failed or takes longer than `seconds`.
+
+        On a busy machine a question may stay without its answer: then it is asked again.
+        """
         state = "unknown"
 
         def end() -> str | None:
             nonlocal state
-            state = self.run(dag_id, run_id)["state"]
+            try:
+                state = self.run(dag_id, run_id)["state"]
+            except SlowAnswerError as error:
+                state = f"unknown ({error})"
+                return None
             return state if state in FINISHED else None
 
         def late() -> str:

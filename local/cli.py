@@ -1,4 +1,4 @@
-"""What the Makefile calls: python -m local.cli up|down|status|reset|logs|upload|demo."""
+"""What the Makefile calls: python -m local.cli up|down|status|reset|logs|upload|token|demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from local import aws, emulator, envfile, ports, space
+from local import aws, emulator, envfile, issuer, ports, space
 from local.errors import LocalError
 from local.layout import Layout
 from local.platform import API_SERVER, PORTS, Platform
@@ -130,6 +130,11 @@ def upload(platform: Platform, files: list[str], dataset: str) -> None:
             progress.remove_task(task)
 
 
+def token(platform: Platform, customer: str, scopes: str, seconds: int) -> None:
+    """Print a token for the APIs, and nothing else: so that it can stand in a command."""
+    print(issuer.token(platform.layout, platform.state, customer, scopes, seconds))
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the command line's meaning."""
     parser = argparse.ArgumentParser(prog="local.cli")
@@ -139,6 +144,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     demonstrating = commands.add_parser("demo")
     demonstrating.add_argument("--started", type=float, default=time.time(), help="seconds since the epoch")
     commands.add_parser("logs").add_argument("part", nargs="?", default="")
+    signing = commands.add_parser("token")
+    signing.add_argument("--customer", default="")
+    signing.add_argument("--scopes", default="")
+    signing.add_argument("--seconds", type=int, default=3600)
     uploading = commands.add_parser("upload")
     uploading.add_argument("--dataset", default="")
     uploading.add_argument("files", nargs="*")
@@ -159,6 +168,8 @@ def main(arguments: list[str]) -> int:
             return status(platform)
         if options.command == "logs":
             logs(platform, options.part)
+        elif options.command == "token":
+            token(platform, options.customer, options.scopes, options.seconds)
         elif options.command == "upload":
             upload(platform, options.files, options.dataset)
         elif options.command == "demo":

@@ -80,7 +80,7 @@ class Containers(Platform):
                 f"The emulator lacks {', '.join(absent)}, and is mended while it is down. Type:\n"
                 "    docker compose stop emulator\n    docker compose up --detach"
             )
-        elif (digest := emulator.stacks_digest(self.state)) != self.state.stacks_digest:
+        elif (digest := self.stacks_digest()) != self.state.stacks_digest:
             self._say("The templates changed: deploying them")
             self._deploy()
             self.state.stacks_digest = digest

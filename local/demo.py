@@ -1,7 +1,9 @@
-"""`make demo`: start the platform, load sample files and mock data, account for every row, and sync the warehouse."""
+"""`make demo`: start the platform, load sample files and mock data, account for all, notify, sync, draw."""
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local import airflow, emulator, postgres, upload, warehouse
+from local import airflow, emulator, issuer, postgres, upload, warehouse
 from local.errors import LocalError
 from local.layout import REPO
 from local.platform import Platform
@@ -26,11 +28,20 @@ SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
 MOCK_DAG = "generate_mock_data"
 SYNC_DAG = "sync_warehouse"
+NOTIFY_DAG = "notify_customers"
+STATUS_DAG = "publish_status"
+PAGE = "/plugin/market"  # the page of plugins/marketplace_plugin.py
+READS_DAG = "count_reads"
+DASHBOARD_DAG = "publish_dashboard"
+DASHBOARD = "dashboard/latest/"
 # The last task of a run of DAG: it fails when too much was rejected, as of the samples, which are dirty on purpose.
 SHARE_TASK = "check_rejected_share"
 SAMPLES_TITLE = "What was loaded of the sample files"
 MOCK_TITLE = "What was loaded of the files that generate_mock_data made"
 LOAD_SECONDS = 180
+# What is asked of the APIs: the play of the sample files, and somebody's notifications.
+API_CUSTOMER = "CUST-0001"
+API_PATHS = ("/aggregated-data?from=2025-01-01&to=2025-12-31&group_by=day&area=Europe", "/notifications")
 SHOWN_REASONS = 5  # of each of rejected, held and issue
 COUNTS = ("read", "accepted", "rejected", "held", "issues")
 CHANGES = ("inserted", "updated")
@@ -68,6 +79,16 @@ inner join ops.load using (load_id)
 where load.file_load_id = any(%(loads)s) and (findings.what = 'issue' or load.kind = 'file')
 group by findings.what, load.dataset, findings.reason
 order by rows desc, load.dataset, findings.reason
+"""
+KINDS = """
+select rule_id, case due_kind when 'event' then due_value else due_kind || ' ' || due_value end as due
+from store.notification_rule
+"""
+
+NEWEST_SYNC = """
+select run_id from ops.sync_run
+where exported > 0 or deleted > 0 or mode = 'full'
+order by synced_at desc, run_id limit 1
 """
 
 
@@ -116,6 +137,8 @@ def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> in
     """Load the sample files, then mock data, and report; return what `run` does."""
     ledger = Ledger(platform.store_url())
     try:
+        # Whom a day's notifications are for is decided once: not by a run that meets half of the samples.
+        settle_notifications(platform)
         since = datetime.now(UTC).isoformat()
         samples = upload_samples(platform, clock.say)
         files = watch_files(platform, ledger, samples, clock.say)
@@ -127,10 +150,17 @@ def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> in
         wait_until_moved(platform, samples + mock)
         runs = wait_for_runs(platform, since, {file["claimed_by"] for file in files})
         stages.end("archive and held rows", clock.seconds())
+        notified = notify(platform, clock.say)
+        read_some(platform, notified, clock.say)
+        stages.end("notifications", clock.seconds())
         synced = sync_warehouse(platform, clock.say)
         stages.end("sync", clock.seconds())
+        wait_for_dashboard(platform, clock.say)
+        stages.end("dashboard", clock.seconds())
+        publish_status(platform, clock.say)
+        stages.end("status", clock.seconds())
         titled = {SAMPLES_TITLE: samples, MOCK_TITLE: mock}
-        return report(platform, ledger, titled, runs, mock_runs, synced, stages, console)
+        return report(platform, ledger, titled, runs, mock_runs, synced, notified, stages, console)
     finally:
         ledger.close()
 
@@ -202,6 +232,134 @@ def sync_warehouse(platform: Platform, say: Callable[[str], None]) -> str:
     return run_id
 
 
+def settle_notifications(platform: Platform) -> None:
+    """Wait until no run of the DAG goes on or is due: once it is unpaused, it runs for the day before."""
+
+    def settled() -> bool:
+        due_at = platform.api.dag(NOTIFY_DAG)["next_dagrun_run_after"]
+        due = due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC)
+        platform.require_running()
+        return not due and all(run["state"] in airflow.FINISHED for run in platform.api.runs(NOTIFY_DAG))
+
+    if not platform.api.dag(NOTIFY_DAG)["is_paused"]:
+        wait_until(settled, LOAD_SECONDS, lambda: f"Runs of {NOTIFY_DAG} go on: {platform.api.url}/dags/{NOTIFY_DAG}")
+
+
+def notify(platform: Platform, say: Callable[[str], None]) -> str:
+    """Have the DAG deliver the notifications of the last whole day, and return the run's id, once it has succeeded."""
+    run_id = platform.api.trigger(NOTIFY_DAG)
+    say(f"started   {NOTIFY_DAG} {run_id}")
+    platform.api.wait(NOTIFY_DAG, run_id, LOAD_SECONDS)
+    return run_id
+
+
+def read_some(platform: Platform, notified: str, say: Callable[[str], None]) -> None:
+    """Mark a customer's notifications of the day as read, as the app does, and have a DAG count what was read."""
+    inbox = fullest_inbox(platform, platform.api.result(NOTIFY_DAG, notified, "account")["day"])
+    if not inbox:
+        return
+    token = issuer.token(platform.layout, platform.state, inbox[0]["customer_id"])
+
+    def ask(method: str, path: str, body: bytes | None = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - the emulator's address
+            platform.api_url + path, body, {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            method=method,
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
+            return json.load(answer)
+
+    for notification in ask("GET", "/notifications")["notifications"]:
+        ask("PATCH", f"/notifications/{notification['id']}", b'{"read": true}')
+    run_id = platform.api.trigger(READS_DAG)
+    say(f"started   {READS_DAG} {run_id}")
+    platform.api.wait(READS_DAG, run_id, LOAD_SECONDS)
+
+
+def wait_for_dashboard(platform: Platform, say: Callable[[str], None]) -> None:
+    """Wait until the dashboard shows what the last sync has brought: each sync starts the marts, they start it."""
+    s3 = emulator.client("s3", platform.endpoint)
+    shown = ""
+
+    def is_there() -> bool:
+        nonlocal shown
+        with postgres.connect(platform.state, warehouse.DATABASE, warehouse.USER, part="redshift") as copy:
+            newest = copy.execute(NEWEST_SYNC).fetchone()
+        try:
+            file = s3.get_object(Bucket=platform.state.outputs["ReportBucket"], Key=f"{DASHBOARD}figures.json")
+            shown = json.load(file["Body"])["run_id"]
+        except s3.exceptions.NoSuchKey:
+            shown = ""
+        platform.require_running()
+        return newest is not None and shown == newest[0]
+
+    def late() -> str:
+        page = f"{platform.api.url}/dags/{DASHBOARD_DAG}"
+        return f"After {LOAD_SECONDS} s the dashboard is of {shown or 'no sync'} yet: {page}"
+
+    wait_until(is_there, LOAD_SECONDS, late)
+    say(f"published {DASHBOARD}index.html")
+
+
+def publish_status(platform: Platform, say: Callable[[str], None]) -> None:
+    """Have the DAG publish what the Marketplace page shows, as it is now, and wait until it has succeeded."""
+    run_id = platform.api.trigger(STATUS_DAG)
+    say(f"started   {STATUS_DAG} {run_id}")
+    platform.api.wait(STATUS_DAG, run_id, LOAD_SECONDS)
+
+
+def by_rule(account: dict[str, Any], kinds: dict[str, str]) -> Table:
+    """Return the table of a day's notifications, a line a rule that was due; `kinds` say what made it due."""
+    table = Table(title=f"Notifications of {account['day']}", title_justify="left", box=None, pad_edge=False)
+    for heading in ("rule", "due by"):
+        table.add_column(heading)
+    for heading in ("customers", "delivered", "skipped"):
+        table.add_column(heading, justify="right")
+    for rule_id, of_rule in account["rules"].items():
+        skipped = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in of_rule["skipped"].items())
+        table.add_row(
+            rule_id, kinds.get(rule_id, ""), str(of_rule["expected"]), str(of_rule["delivered"]), skipped or "0"
+        )
+    return table
+
+
+def fullest_inbox(platform: Platform, day: str) -> list[dict[str, str]]:
+    """Return the notifications of the customer who has most of that day, as they are in the table; maybe none."""
+    dynamodb = emulator.client("dynamodb", platform.endpoint)
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=platform.state.outputs["NotificationTable"],
+        FilterExpression="#day = :day",
+        ExpressionAttributeNames={"#day": "day"},
+        ExpressionAttributeValues={":day": {"S": day}},
+    )
+    inboxes: dict[str, list[dict[str, str]]] = {}
+    for page in pages:
+        for item in page["Items"]:
+            plain = {name: str(next(iter(value.values()))) for name, value in item.items()}
+            inboxes.setdefault(plain["customer_id"], []).append(plain)
+    _, fullest = max(inboxes.items(), key=lambda of: (len(of[1]), of[0]), default=("", []))
+    return sorted(fullest, key=lambda item: item["item"])
+
+
+def show_notifications(platform: Platform, ledger: Ledger, run_id: str, console: Console) -> list[str]:
+    """Print a day's notifications by rule, and an inbox; returns a sentence when they do not add up."""
+    account = platform.api.result(NOTIFY_DAG, run_id, "account")
+    kinds = {row["rule_id"]: row["due"] for row in ledger.rows(KINDS)}
+    console.print()
+    if not account["rules"]:
+        return [f"No rule was due on {account['day']}, though there is one for each day of the week"]
+    console.print(by_rule(account, kinds))
+    inbox = fullest_inbox(platform, account["day"])
+    if inbox:
+        console.print(f"\nThe inbox of {escape(inbox[0]['customer_id'])} of that day")
+    for item in inbox:
+        console.print(f"  [bold]{escape(item['subject'])}[/bold] ({escape(item['item'])}, {escape(item['locale'])})")
+        for line in item["body"].splitlines():
+            console.print(f"    {escape(line)}")
+    if account["expected"] != account["delivered"] + sum(account["skipped"].values()):
+        return [f"Of {account['expected']} notifications {account['delivered']} were delivered: {account['skipped']}"]
+    return []
+
+
 def by_table(platform: Platform) -> tuple[Table, list[str]]:
     """Return the table of how many rows store and warehouse have, and a sentence for each table where they differ."""
     table = Table(title="Store and warehouse", title_justify="left", box=None, pad_edge=False)
@@ -253,17 +411,12 @@ def watch_files(
         if len(files) == len(uploaded) and all(file["status"] != "claimed" for file in files):
             return files
         platform.require_running()
-        given_up = bool(files) and all(
-            platform.api.run(DAG, file["claimed_by"])["state"] in airflow.FINISHED
-            for file in files
-            if file["status"] == "claimed" and file["claimed_by"]
-        )
-        if given_up and len(files) == len(uploaded):
+        runs = {file["claimed_by"] for file in files if file["status"] == "claimed" and file["claimed_by"]}
+        if runs and all(platform.api.run(DAG, run)["state"] in airflow.FINISHED for run in runs):
             # A load may end between the two questions.
             files = ledger.rows(FILES, versions=versions)
-            given_up = any(file["status"] == "claimed" for file in files)
-        if given_up:
-            raise LocalError(not_loaded(platform, uploaded, files))
+            if any(file["status"] == "claimed" and file["claimed_by"] in runs for file in files):
+                raise LocalError(not_loaded(platform, uploaded, files))
         return None
 
     return wait_for(arrived, LOAD_SECONDS, lambda: not_loaded(platform, uploaded, files), airflow.POLL_SECONDS)
@@ -345,6 +498,7 @@ def report(
     runs: list[dict[str, Any]],
     mock_runs: list[dict[str, Any]],
     synced: str,
+    notified: str,
     stages: Stages,
     console: Console,
 ) -> int:
@@ -371,18 +525,27 @@ def report(
     table, differences = by_table(platform)
     console.print(table)
 
-    console.print(f"\nAirflow       {platform.api.url}/dags/{DAG}   {platform.api.url}/dags/{MOCK_DAG}")
+    differences += show_notifications(platform, ledger, notified, console)
+
+    console.print(f"\nMarketplace   {platform.api.url}{PAGE}")
+    console.print(f"Airflow       {platform.api.url}/dags/{DAG}   {platform.api.url}/dags/{MOCK_DAG}")
     for dag_id, of_dag in ((DAG, runs), (MOCK_DAG, mock_runs)):
         for run in of_dag:
             console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
     console.print(f"Run           {platform.api.run_page(SYNC_DAG, synced)}")
+    console.print(f"Run           {platform.api.run_page(NOTIFY_DAG, notified)}")
+    bucket = platform.state.outputs["ReportBucket"]
+    console.print(f"Dashboard     {platform.endpoint}/{bucket}/{DASHBOARD}index.html")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
     console.print("Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket")
+    asked, unanswered = ask_apis(platform)
+    for line in asked:
+        console.print(escape(line))
     times = "   ".join(f"{name} {seconds:.0f} s" for name, seconds in stages.seconds.items())
     console.print(f"Time          {times}   in all {sum(stages.seconds.values()):.0f} s")
 
     faults, as_they_should = faults_of(loads, runs, platform.api)
-    faults += differences
+    faults += differences + unanswered
     for run_id in as_they_should:
         console.print(
             f"[yellow]The run {escape(run_id)} is red, as it should be: so much of its files was rejected or set "
@@ -393,9 +556,28 @@ def report(
         console.print(f"[red]{escape(fault)}[/red]")
     if not faults:
         console.print(
-            "[green]Every row is accounted for: read = accepted + rejected + held. The warehouse has them all.[/green]"
+            "[green]Every row is accounted for: read = accepted + rejected + held. The warehouse has them all. "
+            "Every notification is: expected = delivered + skipped.[/green]"
         )
     return 1 if faults else 0
+
+
+def ask_apis(platform: Platform) -> tuple[list[str], list[str]]:
+    """Ask both APIs; return the commands that do the same, and a sentence for each that does not answer."""
+    token = issuer.token(platform.layout, platform.state, API_CUSTOMER)
+    lines, faults = [], []
+    for path in API_PATHS:
+        request = urllib.request.Request(  # noqa: S310 - the emulator's address
+            platform.api_url + path, headers={"Authorization": f"Bearer {token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - see above
+                answer.read()
+        except OSError as error:
+            faults.append(f"GET {path} is not answered: {error}. make logs PART=emulator")
+        bearer = f"Authorization: Bearer $(make -s token CUSTOMER={API_CUSTOMER})"
+        lines.append(f'API           curl -H "{bearer}" "{platform.api_url}{path}"')
+    return lines, faults
 
 
 def live_changes(api: airflow.Api, mock_runs: list[dict[str, Any]]) -> str:

@@ -145,7 +145,7 @@ def parts(platform: Platform, health: dict[str, str]) -> Iterator[Finding]:
 
 def stacks(platform: Platform) -> Iterator[Finding]:
     """Look whether what is deployed was made from the present templates."""
-    if emulator.stacks_digest(platform.state) == platform.state.stacks_digest:
+    if platform.stacks_digest() == platform.state.stacks_digest:
         yield ok("the stacks are those of the present templates")
     else:
         yield warning("the templates have changed since they were deployed", "make up")
@@ -234,18 +234,23 @@ def waiting(platform: Platform, now: float) -> Iterator[Finding]:
 
 
 def dead_letters(platform: Platform) -> Iterator[Finding]:
-    """Look whether the dead-letter queue is empty."""
+    """Look whether the dead-letter queues are empty."""
     sqs = emulator.client("sqs", platform.endpoint)
     name = "ApproximateNumberOfMessages"
-    answer = sqs.get_queue_attributes(
-        QueueUrl=platform.state.outputs["LandingDeadLetterQueueUrl"], AttributeNames=[name]
-    )
-    count = int(answer["Attributes"][name])
-    if count:
-        fix = "docs/runbooks/ingestion.md, Messages pile up in the dead-letter queue"
-        yield warning(f"messages in the dead-letter queue: {count}", fix)
-    else:
-        yield ok("the dead-letter queue is empty")
+    found = False
+    for output, what, fix in (
+        ("LandingDeadLetterQueueUrl", "the dead-letter queue",
+         "docs/runbooks/ingestion.md, Messages pile up in the dead-letter queue"),
+        ("NotificationDeadLetterQueueUrl", "the notifications' dead-letter queue",
+         "the DAG redrive_notifications shows why; docs/runbooks/notifications.md"),
+    ):  # fmt: skip
+        answer = sqs.get_queue_attributes(QueueUrl=platform.state.outputs[output], AttributeNames=[name])
+        count = int(answer["Attributes"][name])
+        if count:
+            found = True
+            yield warning(f"messages in {what}: {count}", fix)
+    if not found:
+        yield ok("the dead-letter queues are empty")
 
 
 def dags(api: airflow.Api) -> Iterator[Finding]:

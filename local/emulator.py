@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def answers(state: State) -> bool:
     try:
         with urllib.request.urlopen(f"{endpoint(state)}/_localstack/health", timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except (HTTPException, OSError):
+        # The former also when nothing listens: a port that the kernel gives to connections may connect to itself.
         return False
 
 
@@ -101,15 +102,25 @@ def missing(state: State) -> list[str]:
         return ["the stacks"]
     url = endpoint(state)
     s3, sqs, secrets = client("s3", url), client("sqs", url), client("secretsmanager", url)
+    dynamodb = client("dynamodb", url)
     bucket = outputs["LandingBucket"]
     checks: dict[str, Callable[[], object]] = {
         f"bucket {bucket}": lambda: s3.head_bucket(Bucket=bucket),
+        "the export bucket": lambda: s3.head_bucket(Bucket=outputs["ExportBucket"]),
+        "the report bucket": lambda: s3.head_bucket(Bucket=outputs["ReportBucket"]),
         "the landing queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingQueueUrl"], AttributeNames=["RedrivePolicy"]
         )["Attributes"]["RedrivePolicy"],
         "the dead-letter queue": lambda: sqs.get_queue_attributes(
             QueueUrl=outputs["LandingDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
         ),
+        "the notification queue": lambda: sqs.get_queue_attributes(
+            QueueUrl=outputs["NotificationQueueUrl"], AttributeNames=["RedrivePolicy"]
+        )["Attributes"]["RedrivePolicy"],
+        "the notifications' dead-letter queue": lambda: sqs.get_queue_attributes(
+            QueueUrl=outputs["NotificationDeadLetterQueueUrl"], AttributeNames=["QueueArn"]
+        ),
+        "the table of notifications": lambda: dynamodb.describe_table(TableName=outputs["NotificationTable"]),
         "the bucket's notification": lambda: {
             queue["QueueArn"]: queue
             for queue in s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
@@ -154,8 +165,8 @@ def must_be_emptied(layout: Layout) -> bool:
     return any(path.exists() for path in (_service_state(layout), _objects(layout), _objects_aside(layout)))
 
 
-def stacks_digest(state: State) -> str:
-    """Return a digest of what the stacks are made from: they are deployed again when it changes."""
+def templates_digest(state: State) -> str:
+    """Return a digest of the templates, their configuration and what deploys them."""
     digest = hashlib.sha256(str(state.ports).encode())
     for folder in ("templates", "config/local"):
         for path in sorted((REPO / "infra" / folder).rglob("*")):

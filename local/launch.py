@@ -6,6 +6,7 @@ So no secret stands in the supervisor's configuration or on a command line.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -20,6 +21,11 @@ def main(state_directory: str, part: str) -> None:
     state = load(layout)
     if part == "emulator":
         command, variables = emulator.command(), emulator.environment(layout, state)
+        # It unpacks functions there, and a kill leaves them behind: what is there now is nobody's.
+        scratch = layout.emulator / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        variables["TMPDIR"] = str(scratch)
     elif part == "redshift":
         command, variables = warehouse.command(state), aws.variables(emulator.endpoint(state))
     else:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from local import airflow, aws, emulator, envfile, interruption, ports, postgres, space, warehouse
+from infra import packages
+from local import airflow, aws, emulator, envfile, interruption, issuer, ports, postgres, space, warehouse
 from local import state as states
 from local.errors import LocalError
 from local.layout import Layout, tool
@@ -66,6 +68,11 @@ class Platform:
         return emulator.endpoint(self.state)
 
     @property
+    def api_url(self) -> str:
+        """Return the address of the APIs: of the emulator's gateway."""
+        return f"{self.endpoint}/_aws/execute-api/{self.state.outputs['ApiId']}"
+
+    @property
     def api(self) -> airflow.Api:
         """Return the client of Airflow's REST API."""
         return airflow.Api(f"http://{ports.HOST}:{self.state.ports['airflow']}")
@@ -79,10 +86,14 @@ class Platform:
         return {
             **aws.variables(self.endpoint),
             **({"AIRFLOW_URL": self.api.url} if self._with_airflow else {}),
+            "API_URL": self.api_url,
             "STORE_URL": self.store_url(),
             **warehouse.public_environment(self.state),
             "LANDING_BUCKET": self.state.outputs["LandingBucket"],
             "EXPORT_BUCKET": self.state.outputs["ExportBucket"],
+            "REPORT_BUCKET": self.state.outputs["ReportBucket"],
+            "NOTIFICATION_QUEUE_URL": self.state.outputs["NotificationQueueUrl"],
+            "NOTIFICATION_TABLE": self.state.outputs["NotificationTable"],
             **airflow.marketplace(self.state),
         }
 
@@ -235,8 +246,15 @@ class Platform:
         if self._with_airflow:
             self._migrate_airflow()
 
+    def stacks_digest(self) -> str:
+        """Return a digest of all that the stacks are made of: they are deployed again when it changes."""
+        keys = issuer.key_set(self.layout)
+        made_of = emulator.templates_digest(self.state) + packages.digest("local") + keys
+        return hashlib.sha256(made_of.encode()).hexdigest()
+
     def _start_emulator(self) -> None:
-        digest = emulator.stacks_digest(self.state)
+        issuer.ensure_key(self.layout)
+        digest = self.stacks_digest()
         if digest != self.state.stacks_digest:
             self.supervisor.stop("emulator")  # what it knows of resource types may have changed as well
         started = self._start_server("emulator")
@@ -246,6 +264,8 @@ class Platform:
             self._deploy_stacks(absent)
             self.state.stacks_digest = digest
             states.save(self.layout, self.state)
+        # Each time: the objects of before a repair may have taken their place.
+        issuer.publish(self.layout, self.state)
         self._say(f"AWS emulator on port {self.state.ports['emulator']}")
 
     def _start_redshift(self, database: Future[None]) -> None:
@@ -319,6 +339,8 @@ class Platform:
             "WarehouseHost": ports.HOST,
             "WarehousePort": str(self.state.ports["redshift"]),
             "WarehousePassword": self.state.passwords["warehouse_owner"],
+            "TokenIssuer": issuer.address(self.state),
+            "TokenKeys": issuer.key_set(self.layout),
         }
         with aws.environment(aws.variables(self.endpoint)):
             try:

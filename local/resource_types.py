@@ -7,7 +7,8 @@ refuses and the emulator does not notice is refused here, and so is every proper
 Each create, update and delete is a line of resource-types.jsonl in the emulator's state directory: what is in there
 was done here and not by the emulator. Properties are written as they are: none that is handled here is a secret.
 
-Of a type for which the emulator has no service (Redshift Serverless, zero-ETL) that record is all there is.
+Of a type for which the emulator has no service (Redshift Serverless, zero-ETL), or one that would need Docker (MWAA),
+that record is all there is.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ NEEDED = {
         "_REPLACING_PROPERTIES",
         "_STACK_TAG_PROPERTY",
     ),
+    "ministack.services.backup": ("_create_selection", "_delete_selection"),
+    "ministack.services.budgets": ("_create_budget", "_delete_budget", "_tag_resource", "_update_budget"),
     "ministack.services.dynamodb": (
         "_delete_table",
         "_describe_ttl",
@@ -45,6 +48,7 @@ NEEDED = {
         "_update_ttl",
     ),
     "ministack.services.ec2": ("_ACTION_MAP", "_nat_gateways"),
+    "ministack.services.iam": ("_IAM_HANDLERS", "_oidc_providers"),
     "ministack.services.rds": ("_ACTION_MAP", "_instances", "_param_groups"),
     "ministack.services.s3": ("_dispatch", "_object_versions", "_persist_object"),
 }
@@ -532,6 +536,146 @@ def _delete_database(database: str) -> None:
             raise
 
 
+# Backup, Budgets and IAM: services of the emulator that its CloudFormation does not reach
+
+
+def _answer(response: tuple[int, Any, Any]) -> Any:
+    """Return what an operation of a JSON API answers."""
+    status, _headers, body = response
+    answer = json.loads(body) if body else {}
+    if status >= 400:
+        code = str(answer.get("__type", answer.get("Code", "Refused"))).rpartition("#")[2]
+        raise RefusedError(code, str(answer.get("message", answer.get("Message", ""))))
+    return answer
+
+
+def _create_selection(properties: Properties) -> tuple[str, Attributes]:
+    selection = properties["BackupSelection"]
+    _known(selection, ["IamRoleArn", "SelectionName"], ["Resources", "ListOfTags", "NotResources", "Conditions"])
+    backup, plan = _module("services.backup"), properties["BackupPlanId"]
+    created = _answer(backup._create_selection(plan, {"BackupSelection": dict(selection)}))
+    identity = f"{created['SelectionId']}_{plan}"
+    return identity, {"Id": identity, "SelectionId": created["SelectionId"], "BackupPlanId": plan}
+
+
+def _update_selection(selection: str, _old: Properties, _new: Properties) -> Attributes:
+    identity, _, plan = selection.partition("_")
+    return {"Id": selection, "SelectionId": identity, "BackupPlanId": plan}
+
+
+def _delete_selection(selection: str, _properties: Properties) -> None:
+    identity, _, plan = selection.partition("_")
+    try:
+        _answer(_module("services.backup")._delete_selection(plan, identity))
+    except RefusedError as refused:
+        if refused.code != "ResourceNotFoundException":
+            raise
+
+
+def _budget(properties: Properties) -> dict[str, Any]:
+    """Return a budget as its API wants it: the limit's amount is a text there."""
+    budget = dict(properties["Budget"])
+    _known(budget, ["BudgetName", "BudgetType", "TimeUnit"], ["BudgetLimit", "CostFilters", "CostTypes", "TimePeriod"])
+    if "BudgetLimit" in budget:
+        budget["BudgetLimit"] = {name: str(value) for name, value in budget["BudgetLimit"].items()}
+    return budget
+
+
+def _create_budget(properties: Properties) -> tuple[str, Attributes]:
+    budget = _budget(properties)
+    request = {"Budget": budget, "ResourceTags": list(properties.get("ResourceTags", []))}
+    request["NotificationsWithSubscribers"] = list(properties.get("NotificationsWithSubscribers", []))
+    _answer(_module("services.budgets")._create_budget(request))
+    return budget["BudgetName"], {"Id": budget["BudgetName"]}
+
+
+def _update_budget(name: str, _old: Properties, new: Properties) -> Attributes:
+    budgets = _module("services.budgets")
+    _answer(budgets._update_budget({"NewBudget": _budget(new)}))
+    arn = f"arn:aws:budgets::{_module('core.responses').get_account_id()}:budget/{name}"
+    _answer(budgets._tag_resource({"ResourceARN": arn, "ResourceTags": list(new.get("ResourceTags", []))}))
+    return {"Id": name}
+
+
+def _delete_budget(name: str, _properties: Properties) -> None:
+    try:
+        _answer(_module("services.budgets")._delete_budget({"BudgetName": name}))
+    except RefusedError as refused:
+        if refused.code != "NotFoundException":
+            raise
+
+
+def _iam(action: str, parameters: Mapping[str, str]) -> ElementTree.Element:
+    """Call the emulator's IAM API and return its answer."""
+    status, _headers, body = _module("services.iam")._IAM_HANDLERS[action]({k: [v] for k, v in parameters.items()})
+    answer = ElementTree.fromstring(body)  # noqa: S314 - the emulator's own answer
+    if status >= 400:
+        raise RefusedError(_text(answer, "Code"), _text(answer, "Message"))
+    return answer
+
+
+def _create_oidc_provider(properties: Properties) -> tuple[str, Attributes]:
+    """Create an identity provider; of one address an account takes one."""
+    form = {"Url": properties["Url"]}
+    form |= {f"ClientIDList.member.{n}": client for n, client in enumerate(properties.get("ClientIdList", []), 1)}
+    form |= {f"ThumbprintList.member.{n}": print_ for n, print_ in enumerate(properties.get("ThumbprintList", []), 1)}
+    for number, tag in enumerate(properties.get("Tags", []), 1):
+        form |= {f"Tags.member.{number}.{part}": tag[part] for part in ("Key", "Value")}
+    arn = _text(_iam("CreateOpenIDConnectProvider", form), "OpenIDConnectProviderArn")
+    return arn, {"Arn": arn}
+
+
+def _update_oidc_provider(arn: str, _old: Properties, new: Properties) -> Attributes:
+    """Set what can change; the emulator's IAM has no operation for it."""
+    provider = _module("services.iam")._oidc_providers.get(arn)
+    _require(provider is not None, "NoSuchEntity", f"OpenIDConnect Provider not found for arn {arn}")
+    provider["ClientIDList"] = list(new.get("ClientIdList", []))
+    provider["ThumbprintList"] = list(new.get("ThumbprintList", []))
+    provider["Tags"] = list(new.get("Tags", []))
+    return {"Arn": arn}
+
+
+def _delete_oidc_provider(arn: str, _properties: Properties) -> None:
+    try:
+        _iam("DeleteOpenIDConnectProvider", {"OpenIDConnectProviderArn": arn})
+    except RefusedError as refused:
+        if refused.code != "NoSuchEntity":
+            raise
+
+
+# MWAA: the emulator's own service would start a container of Airflow, where there is Docker
+
+
+def _airflow(properties: Properties) -> Attributes:
+    """Check what MWAA checks, and describe the environment; nothing runs."""
+    name, size = properties["Name"], properties.get("EnvironmentClass", "mw1.small")
+    network = properties["NetworkConfiguration"]
+    answer = _ec2("DescribeSubnets", _numbered("SubnetId", network["SubnetIds"]))
+    zones = len(set(_texts(answer, "availabilityZone")))
+    _require(
+        len(network["SubnetIds"]) == zones == 2, "ValidationException", "Two subnets in two zones are needed, no more."
+    )
+    _ec2("DescribeSecurityGroups", _numbered("GroupId", network["SecurityGroupIds"]))
+    micro = size == "mw1.micro"
+    for count in ("MaxWorkers", "MinWorkers", "Schedulers", "MinWebservers", "MaxWebservers"):
+        number = int(properties.get(count, 1 if micro else 2))
+        least = 1 if micro or count.endswith("Workers") else 2
+        _require(number >= least and (not micro or number == 1), "ValidationException", f"{size}: {count} is {number}.")
+    bucket = properties["SourceBucketArn"].rpartition(":")[2]
+    _s3("HEAD", bucket)
+    versions = _module("services.s3")._object_versions
+    for what in ("Plugins", "Requirements", "StartupScript"):
+        key, version_id = properties.get(f"{what}S3Path"), properties.get(f"{what}S3ObjectVersion")
+        known = key is None or any(of["version_id"] == version_id for of in versions.get((bucket, key), ()))
+        _require(known, "ValidationException", f"There is no version {version_id} of s3://{bucket}/{key}.")
+    region = _module("core.responses").get_region()
+    return {
+        "Name": name,
+        "Arn": f"arn:aws:airflow:{region}:{_module('core.responses').get_account_id()}:environment/{name}",
+        "WebserverUrl": f"{uuid5(NAMESPACE_URL, name)}.c1.{region}.airflow.amazonaws.com",
+    }
+
+
 # Redshift Serverless and zero-ETL integrations: no service of the emulator, so what follows gives ids and keeps nothing
 
 
@@ -641,6 +785,61 @@ TYPES = {
     ),
     "AWS::EC2::SecurityGroupIngress": _rule_type("Ingress", "SourceSecurityGroupId"),
     "AWS::EC2::SecurityGroupEgress": _rule_type("Egress", "DestinationSecurityGroupId"),
+    "AWS::Backup::BackupSelection": ResourceType(
+        _create_selection,
+        _update_selection,
+        _delete_selection,
+        replacing=("BackupPlanId", "BackupSelection"),
+        updatable=(),
+        required=("BackupPlanId", "BackupSelection"),
+    ),
+    "AWS::Budgets::Budget": ResourceType(
+        _create_budget,
+        _update_budget,
+        _delete_budget,
+        replacing=("NotificationsWithSubscribers",),
+        updatable=("Budget", "ResourceTags"),
+        required=("Budget",),
+    ),
+    "AWS::IAM::OIDCProvider": ResourceType(
+        _create_oidc_provider,
+        _update_oidc_provider,
+        _delete_oidc_provider,
+        replacing=("Url",),
+        updatable=("ClientIdList", "Tags", "ThumbprintList"),
+        required=("Url",),
+    ),
+    "AWS::MWAA::Environment": _recorded_type(
+        _airflow,
+        "Name",
+        replacing=("Name", "KmsKey", "EndpointManagement"),
+        updatable=(
+            "AirflowConfigurationOptions",
+            "AirflowVersion",
+            "DagS3Path",
+            "EnvironmentClass",
+            "ExecutionRoleArn",
+            "LoggingConfiguration",
+            "MaxWebservers",
+            "MaxWorkers",
+            "MinWebservers",
+            "MinWorkers",
+            "NetworkConfiguration",
+            "PluginsS3ObjectVersion",
+            "PluginsS3Path",
+            "RequirementsS3ObjectVersion",
+            "RequirementsS3Path",
+            "Schedulers",
+            "SourceBucketArn",
+            "StartupScriptS3ObjectVersion",
+            "StartupScriptS3Path",
+            "Tags",
+            "WebserverAccessMode",
+            "WeeklyMaintenanceWindowStart",
+            "WorkerReplacementStrategy",
+        ),
+        required=("Name", "NetworkConfiguration", "SourceBucketArn", "ExecutionRoleArn"),
+    ),
     "AWS::RDS::Integration": _recorded_type(
         _integration,
         "IntegrationArn",
@@ -840,8 +1039,9 @@ def install(state_directory: Path) -> None:
     for name, kind in TYPES.items():
         provisioners._RESOURCE_HANDLERS[name] = _handlers(name, kind, record)
         provisioners._REPLACING_PROPERTIES[name] = (*kind.replacing, *kind.recorded)
-        if "Tags" in kind.updatable:
-            provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+        for tags, form in (("Tags", "map" if name == "AWS::MWAA::Environment" else "list"), ("ResourceTags", "list")):
+            if tags in kind.updatable:
+                provisioners._STACK_TAG_PROPERTY[name] = (tags, form)
     for name, dropped in PROPERTIES.items():
         own = provisioners._RESOURCE_HANDLERS[name]
         provisioners._RESOURCE_HANDLERS[name] = _completed(name, dropped, own, record)

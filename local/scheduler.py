@@ -8,7 +8,12 @@ and is killed with its tasks when its time is over, if what it does is
 - the writing of a log line: the handler writes one too, and waits for the lock that the scheduler holds.
 
 So the signal is noted here, and obeyed when the next round of the scheduler's loop begins: between two, it sleeps
-for a second at most. What follows is Airflow's, and so is the answer to a second signal: not to wait for running tasks.
+for a second at most. The answer to a second signal is Airflow's: not to wait for running tasks.
+
+At its end, Airflow's executor tells its workers by as many messages as workers are alive, but asks and sends by turns,
+and they share one queue. A worker that is quick to take a message meant for another is dead when its own turn comes:
+then there is one message too few, a worker that waits for it, and a scheduler that waits for that worker until it is
+killed. So each worker gets its message here before any is asked. Running tasks are waited for as before.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ from types import FrameType
 
 from airflow.__main__ import main
 from airflow.cli.commands import scheduler_command
+from airflow.executors import local_executor
 from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
 from sqlalchemy.orm import Session
 
@@ -42,7 +48,18 @@ class Scheduler(SchedulerJobRunner):
         return super()._do_scheduling(session)
 
 
+class Executor(local_executor.LocalExecutor):
+    """The executor, with an end that none of its workers misses."""
+
+    def end(self) -> None:
+        """Let the workers end when their tasks have, and wait for them; messages that none is left to read are lost."""
+        for _ in self.workers:
+            self.activity_queue.put(None)
+        super().end()
+
+
 if __name__ == "__main__":
+    local_executor.LocalExecutor = Executor  # type: ignore[misc]
     scheduler_command.SchedulerJobRunner = Scheduler  # type: ignore[attr-defined]
     sys.argv = ["airflow", "scheduler", *sys.argv[1:]]
     main()  # type: ignore[no-untyped-call]

@@ -69,6 +69,12 @@ def particular(column: Column) -> str:
         unknown = "kept, with an issue" if column.unknown == "accept" else "rejected"
         listed = f"of `{column.values_of}`" if column.values_of else "below"
         notes.append(f"one of the values {listed}; any other is {unknown}")
+    if column.many:
+        notes.append("several with ; between them")
+    if column.keep_lines:
+        notes.append("its lines stay")
+    if column.invalid == "reject":
+        notes.append("what is invalid is rejected")
     if column.minimum is not None:
         notes.append(f"at least {column.minimum:g}")
     if column.maximum is not None:

@@ -9,6 +9,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +19,28 @@ import hypothesis
 import pytest
 import sqlalchemy
 
-from local import airflow, aws, postgres
+from local import airflow, aws, ports, postgres
 from local.layout import Layout
 from local.platform import Platform
+from local.supervisor import wait_until
 from marketplace import store as store_schema
 from marketplace.contracts import model
 
 TEMPLATE = "store_template"
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def worker_ports(postgres: int, emulator: int, redshift: int, airflow: int) -> dict[str, int]:
+    """Return ports that no other worker of this run looks for: each has a turn of its own to choose them, see below.
+
+    They are to be below those that the kernel gives to outgoing connections: no other process has them by chance.
+    """
+    named = {"postgres": postgres, "emulator": emulator, "redshift": redshift, "airflow": airflow}
+    return {name: port + 300 * WORKER for name, port in named.items()}
+
+
 # Away from the ports of a platform that the same person may have running.
-PORTS = {"postgres": 25432, "emulator": 24566, "redshift": 25439, "airflow": 28080}
+PORTS = worker_ports(postgres=25432, emulator=24566, redshift=25439, airflow=28080)
 
 _airflow_home = pytest.StashKey[str]()
 
@@ -38,9 +52,12 @@ hypothesis.settings.load_profile("untimed")
 def pytest_configure(config: pytest.Config) -> None:
     """Cut the tests off from the shell's clouds, databases and Airflow before anything reads them."""
     kept = aws.cleaned(os.environ)
+    kept.pop("ENV", None)  # by which tests/deployment, started alone, finds an account
     os.environ.clear()
     home = config.stash.setdefault(_airflow_home, tempfile.mkdtemp(prefix="marketplace-airflow-"))
     os.environ.update(kept | airflow.folders(home) | {"AIRFLOW__CORE__UNIT_TEST_MODE": "False"})
+    # Else a worker whose platform starts would wait for the other's, for half a minute each time.
+    ports.TURN -= WORKER
     # So that a pytest that is told to end still ends its servers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -100,6 +117,25 @@ def temporary_platform() -> Iterator[Platform]:
     finally:
         running.down()
         shutil.rmtree(directory)
+
+
+@contextmanager
+def hanging(platform: Platform, part: str) -> Iterator[int]:
+    """Have a part hang, and yield its process id. It is killed as soon as it is told to end.
+
+    The supervisor does that too, after the seconds that a part has to end: up to twenty of them.
+    """
+    pid = platform.statuses()[part].pid
+    os.killpg(pid, signal.SIGSTOP)
+
+    def kill() -> None:
+        wait_until(lambda: platform.statuses()[part].state == "STOPPING", 120, lambda: f"{part} is not told to end")
+        os.killpg(pid, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill)
+        yield pid
+        killed.result()
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,23 @@ CHANGED = AssetAlias("changed")
 
 # The tables that the warehouse has as well: whoever changes one of them starts its sync.
 SYNCED = [
-    "store.customer", "store.game", "store.game_alias", "store.game_release", "store.notification_rule",
-    "store.play_session", "store.publisher", "store.publisher_alias", "store.transaction", "store.transaction_line",
-    "store.wishlist",
+    "geo.area", "ops.notification_account", "store.customer", "store.game", "store.game_alias", "store.game_release",
+    "store.notification_rule", "store.notification_text", "store.play_session", "store.publisher",
+    "store.publisher_alias", "store.transaction", "store.transaction_line", "store.wishlist",
 ]  # fmt: skip
+# Those that come along, since nobody announces them: they change with others, or tell of a load that changed nothing.
+SYNCED_ALONG = ["geo.area_cell", "ops.load_account", "ops.load_finding"]
+IN_WAREHOUSE = sorted([*SYNCED, *SYNCED_ALONG])
+# What a sync really changed is known only when it has run.
+SYNC = AssetAlias("synced")
+# The warehouse as a whole, when a sync has changed it and the comparison with the store has found no difference.
+WAREHOUSE = Asset(name="warehouse", group="warehouse")
+MARTS = [
+    "mart.data_quality", "mart.notification", "mart.payout", "mart.play", "mart.play_cell", "mart.play_hour",
+    "mart.revenue",
+]  # fmt: skip
+# The page in the report bucket.
+DASHBOARD = Asset(name="dashboard", group="reports")
 
 
 def landing() -> Asset:
@@ -43,3 +56,8 @@ def landing() -> Asset:
 def table(name: str) -> Asset:
     """Return the asset of a table of the store, such as store.transaction."""
     return Asset(name=name, group="store")
+
+
+def mart(name: str) -> Asset:
+    """Return the asset of a mart, such as mart.revenue."""
+    return Asset(name=name, group="warehouse")

@@ -20,14 +20,22 @@ def setting(name: str) -> str:
 
     Raises SettingsError when neither variable that may carry it is set.
     """
-    for variable in (f"MARKETPLACE_{name}", f"AIRFLOW__MARKETPLACE__{name}"):
-        value = os.environ.get(variable)
-        if value:
-            return value
+    value = optional_setting(name)
+    if value:
+        return value
     raise SettingsError(
         f"The setting {name} is missing: set MARKETPLACE_{name} (MWAA: startup.sh) or the Airflow option "
         f"marketplace.{name.lower()} (MWAA: AirflowConfigurationOptions)."
     )
+
+
+def optional_setting(name: str) -> str:
+    """Return the setting `name`, or "" where it may be left out."""
+    for variable in (f"MARKETPLACE_{name}", f"AIRFLOW__MARKETPLACE__{name}"):
+        value = os.environ.get(variable)
+        if value:
+            return value
+    return ""
 
 
 def environment() -> str:
@@ -45,9 +53,34 @@ def export_bucket() -> str:
     return setting("EXPORT_BUCKET")
 
 
+def report_bucket() -> str:
+    """Return the bucket from which people read the dashboard and the state of each part."""
+    return setting("REPORT_BUCKET")
+
+
 def landing_queue_url() -> str:
     """Return the queue that S3 tells of each new object under `landing/`."""
     return setting("LANDING_QUEUE_URL")
+
+
+def notification_queue_url() -> str:
+    """Return the queue that brings the workers the chunks of customers to notify."""
+    return setting("NOTIFICATION_QUEUE_URL")
+
+
+def notification_dead_letter_queue_url() -> str:
+    """Return the queue of messages that no worker could work on."""
+    return setting("NOTIFICATION_DEAD_LETTER_QUEUE_URL")
+
+
+def notification_table() -> str:
+    """Return the DynamoDB table of the customers' inboxes."""
+    return setting("NOTIFICATION_TABLE")
+
+
+def metrics_namespace() -> str:
+    """Return the CloudWatch namespace of what the alarms watch, or "" where nobody watches."""
+    return optional_setting("METRICS_NAMESPACE")
 
 
 @cache

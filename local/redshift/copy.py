@@ -353,7 +353,7 @@ def _parquet(body: Body, copy: Copy, targets: list[Target], place: Place) -> Ite
         while block := body.read(BLOCK_BYTES):
             file.write(block)
         try:
-            parquet = pq.ParquetFile(file)
+            parquet = pq.ParquetFile(file, buffer_size=BLOCK_BYTES)
         except pa.ArrowInvalid as error:
             raise RefusedError(f"{place.url} is no Parquet file: {error}", INTERNAL_ERROR) from error
         if len(parquet.schema_arrow) != len(targets):
@@ -365,8 +365,14 @@ def _parquet(body: Body, copy: Copy, targets: list[Target], place: Place) -> Ite
         nested = [field.name for field in parquet.schema_arrow if pa.types.is_nested(field.type)]
         if nested and not copy.serialize_to_json:
             raise RefusedError(f"{place.url}: nested columns such as {nested[0]} need SERIALIZETOJSON", INTERNAL_ERROR)
+        # One row group after the other, or Arrow keeps what it needed for those that are read.
+        batches = (
+            batch
+            for group in range(parquet.num_row_groups)
+            for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False)
+        )
         row = 1
-        for batch in parquet.iter_batches(BATCH_ROWS):
+        for batch in batches:
             columns = []
             for column, target in zip(batch.columns, targets, strict=True):
                 if pa.types.is_dictionary(column.type):

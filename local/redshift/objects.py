@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Redshift's SQLSTATE for what goes wrong outside of SQL.
 INTERNAL_ERROR = "XX000"
+# One part in memory at a time, not ten.
+_BY_PARTS = TransferConfig(use_threads=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def existing(s3: S3Client, bucket: str, prefix: str) -> Iterator[Place]:
 def put(s3: S3Client, place: Place, file: Any) -> None:
     """Write a file as an object, in parts when it is large."""
     try:
-        s3.upload_fileobj(file, place.bucket, place.key)
+        s3.upload_fileobj(file, place.bucket, place.key, Config=_BY_PARTS)
     except (BotoCoreError, ClientError) as error:
         raise _refused(error, place) from error
 

@@ -179,54 +179,34 @@ def _parquet(backend: Backend, query: str, unload: Unload, columns: list[Column]
     part = _part(unload, 0, stack)
     schema = pa.schema(list(types.items()))
     rows = stack.enter_context(closing(_rows(backend, query, ["format csv"])))
+    parse = pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    convert = pa.csv.ConvertOptions(
+        column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
+        true_values=["t"], false_values=["f"],
+    )  # fmt: skip
     with pq.ParquetWriter(part.file, schema, compression="snappy") as writer:
-        try:
-            reader = pa.csv.open_csv(
-                _Pipe(rows),
-                read_options=pa.csv.ReadOptions(column_names=list(types), block_size=BATCH_BYTES),
-                parse_options=pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                convert_options=pa.csv.ConvertOptions(
-                    column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False,
-                    true_values=["t"], false_values=["f"],
-                ),
-            )  # fmt: skip
-        except pa.ArrowInvalid as error:
-            if "Empty CSV file" not in str(error):
+        for block in _blocks(rows):
+            # Not Arrow's own reading of a stream: that holds as many as 32 blocks.
+            read = pa.csv.ReadOptions(column_names=list(types), block_size=len(block), use_threads=False)
+            try:
+                table = pa.csv.read_csv(pa.BufferReader(block), read, parse, convert)
+            except pa.ArrowInvalid as error:
                 raise RefusedError(f"The rows cannot be written as Parquet: {error}", INTERNAL_ERROR) from error
-            reader = iter(())
-        for batch in reader:
-            writer.write_batch(batch)
-            part.rows += len(batch)
+            writer.write_table(table)
+            part.rows += len(table)
     return [part] if part.rows else []
 
 
-class _Pipe:
-    """Rows as a file that is read: what Arrow reads CSV from."""
-
-    closed = False
-
-    def __init__(self, rows: Iterator[list[bytes]]) -> None:
-        self._rows = rows
-        self._data = bytearray()
-
-    def read(self, size: int = -1) -> bytes:
-        """Return so many bytes, fewer at the end."""
-        while size < 0 or len(self._data) < size:
-            rows = next(self._rows, None)
-            if rows is None:
-                break
-            self._data += b"".join(rows)
-        size = len(self._data) if size < 0 else size
-        data = bytes(self._data[:size])
-        del self._data[:size]
-        return data
-
-    def readable(self) -> bool:
-        """Tell Arrow that it is there to be read."""
-        return True
-
-    def close(self) -> None:
-        """Do nothing: the rows end by themselves."""
+def _blocks(rows: Iterator[list[bytes]]) -> Iterator[bytes]:
+    """Yield rows, whole ones, together."""
+    block = bytearray()
+    for some in rows:
+        block += b"".join(some)
+        if len(block) >= BATCH_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
 
 
 def _arrow_type(column: Column) -> pa.DataType:

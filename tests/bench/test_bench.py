@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,29 @@ def test_a_job_is_measured_printed_and_kept(
     }  # fmt: skip
     assert kept["ratios"].keys() == {"peak memory: ours_normal_5m / ours_normal"}
     assert "ours_normal_5m" in capsys.readouterr().out
+
+
+def test_another_program_that_fails_is_left_out_and_what_was_measured_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = Case("ours_normal", "tests.bench.work:allocate", {"megabytes": 2}, runs=2)
+    other = Case("other", "tests.bench.work:fail", requirements="requirements-mockdata.txt")
+    monkeypatch.setattr(run, "interpreter", lambda _case: sys.executable)
+    monkeypatch.setattr(mockdata, "ratios", lambda _cases: {})
+    monkeypatch.setattr(run, "REPO", tmp_path)
+    monkeypatch.setattr(run, "RESULTS", tmp_path / "bench")
+    monkeypatch.setattr(mockdata, "CASES", [other, ours])
+    assert run.main(["mockdata", "--peers"]) == 1
+    kept = json.loads((tmp_path / "bench" / "mockdata.json").read_text())
+    assert [(case["name"], len(case["runs"])) for case in kept["cases"]] == [("ours_normal", 2)]
+    assert "there is nothing to measure" in capsys.readouterr().out.splitlines()[-1]
+    assert [file.name for file in (tmp_path / "bench").iterdir()] == ["mockdata.json"]
+    # One of ours that fails ends it: the figures before stay, and those of the run before too.
+    monkeypatch.setattr(mockdata, "CASES", [ours, replace(other, name="ours_broken", requirements="")])
+    assert run.main(["mockdata"]) == 1
+    partial = json.loads((tmp_path / "bench" / "mockdata.partial.json").read_text())
+    assert [case["name"] for case in partial["cases"]] == ["ours_normal"]
+    assert json.loads((tmp_path / "bench" / "mockdata.json").read_text()) == kept
 
 
 def test_the_same_measures_give_the_same_page_and_plot(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from bench import ingest, page, run
 from bench.case import Case, CaseError, Run, run_here
 from bench.ingest import Bench
+from bench.ingest_store import DATABASE
+from local import postgres
 
 ROWS = 1000
 
@@ -34,6 +36,8 @@ def bench(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[B
         patch.setattr("os.sync", lambda: None)  # the disk is everybody's
         cases = [replace(case, runs=1) for case in ingest.cases([ROWS]) if not case.requirements]
         yield Bench(platform, tmp_path_factory.mktemp("bench"), cases)
+    with postgres.connect(platform.state) as connection:
+        postgres.drop_database(connection, DATABASE)
 
 
 def tamper(bench: Bench, statement: str) -> None:

@@ -86,10 +86,14 @@ def test_the_job_is_measured_and_its_result_is_checked(
         "ours_60_of_1k": 60,
         "copy_gzip_200_of_1k": 198,  # the keys that are gone are not its business
         "export_200_of_1k": 200,
+        "export_checked_200_of_1k": 200,
+        "unchecked_200_of_1k": 200,
         "ours_200_of_1k": 200,
         "reconcile_200_of_1k": 200,
     }
-    assert "seconds: copy_gzip_200_of_1k / export_200_of_1k" in result["ratios"]
+    assert result["ratios"].keys() >= {
+        f"seconds: copy_gzip_200_of_1k / {name}_200_of_1k" for name in ("export", "export_checked")
+    }
     assert page.section(result, "images/x.svg", "seconds")
     for name in ("a.svg", "b.svg"):
         page.plot_growth(result, tmp_path / name, "ours_")
@@ -133,14 +137,18 @@ def test_ratios_are_medians_of_pairs() -> None:
             ("ours_100k_of_5m", [2.0, 3.0, 4.0], 100_000, 80.0),
             ("copy_gzip_1m_of_5m", [3.0, 4.0, 4.0], 990_000, 5.0),
             ("export_1m_of_5m", [5.0, 5.0, 5.0], 1_000_000, 90.0),
+            ("export_checked_1m_of_5m", [8.0, 8.0, 8.0], 1_000_000, 90.0),
             ("dlt_1m_of_5m", [60.0, 80.0, 90.0], 990_000, 500.0),
+            ("unchecked_1m_of_5m", [10.0, 16.0, 30.0], 1_000_000, 100.0),
             ("ours_1m_of_5m", [20.0, 20.0, 20.0], 1_000_000, 100.0),
             ("reconcile_1m_of_5m", [5.0, 7.0, 9.0], 1_000_000, 80.0),
         ]
     }  # fmt: skip
     assert sync.ratios(cases) == {
         "seconds: copy_gzip_1m_of_5m / export_1m_of_5m": 0.8,
+        "seconds: copy_gzip_1m_of_5m / export_checked_1m_of_5m": 0.5,
         "seconds: dlt_1m_of_5m / ours_1m_of_5m": 4.0,
+        "seconds: dlt_1m_of_5m / unchecked_1m_of_5m": 5.0,
         "microseconds a changed row: ours_100k_of_5m": 30.0,
         "microseconds a changed row: ours_1m_of_5m": 20.0,
         "seconds: ours_1m_of_5m and reconcile_1m_of_5m": 27.0,

@@ -91,8 +91,12 @@ def test_another_delimiter_is_recognised(field: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "dataset", ["customer", "game", "play_session", "publisher", "transaction", "transaction_detail", "wishlist"]
-)
+    "dataset",
+    [
+        "customer", "game", "notification_rule", "notification_text", "play_session", "publisher", "transaction",
+        "transaction_detail", "wishlist",
+    ],
+)  # fmt: skip
 def test_a_dataset_is_known_by_its_header(dataset: str) -> None:
     header = load_contract(dataset).header
     assert dataset_for_header(header) == dataset

@@ -64,8 +64,8 @@ def test_a_contract_without_mistakes_is_read(tmp_path: Path) -> None:
 VALUES = "a mapping of each value to a list of its other spellings, such as {sale: [], refund: [return]}"
 NAME = "lower-case letters, digits and _, a letter first, at most 59 characters"
 OPTIONS = (
-    "name, type, description, required, max_length, values, values_of, unknown, pattern, fold, constants, minimum, "
-    "maximum, normaliser, references"
+    "name, type, description, required, invalid, many, keep_lines, max_length, values, values_of, unknown, pattern, "
+    "fold, constants, minimum, maximum, normaliser, references"
 )
 
 
@@ -88,6 +88,17 @@ OPTIONS = (
         ),
         (2, {"required": "no"}, "column 'price', required: found 'no'; accepted: true or false"),
         (2, {"required": 0}, "column 'price', required: found 0; accepted: true or false"),
+        (2, {"many": True}, "column 'price': many is not for type amount, only for enum, country"),
+        (2, {"keep_lines": True}, "column 'price': keep_lines is not for type amount, only for text"),
+        (
+            2, {"invalid": "reject"},
+            "column 'price': invalid is for a column that is not required: of a required one each is rejected",
+        ),
+        (3, {"invalid": "no"}, "column 'note', invalid: found 'no'; accepted: reject or accept"),
+        (
+            1, {"many": True},
+            "rule negative_price: kind has many values; a rule is about columns that have one",
+        ),
         (2, {"pattern": "x"}, "column 'price': pattern is not for type amount, only for id"),
         (2, {"references": "game"}, "column 'price': references is not for type amount, only for id, reference"),
         (0, {"minimum": 1}, "column 'probe_id': minimum is not for type id, only for amount, integer, number"),
@@ -454,6 +465,22 @@ def test_a_contract_cannot_be_changed() -> None:
             ("game",),
             "session_id text,customer_ref text,game_ref text,game_ref_key text,platform text,started_at timestamptz,"
             "duration_s integer,latitude double precision,longitude double precision",
+        ),
+        (
+            "notification_rule",
+            "rule_id,topic,subject,body,locale,due_kind,due_value,countries,platforms,owned_game,wishlisted_game,enabled",
+            ("rule_id",),
+            ("game",),
+            "rule_id text,topic text,subject text,body text,locale text,due_kind text,due_value text,countries text[],"
+            "platforms text[],owned_game text,owned_game_key text,wishlisted_game text,wishlisted_game_key text,"
+            "enabled boolean",
+        ),
+        (
+            "notification_text",
+            "rule_id,locale,subject,body",
+            ("rule_id", "locale"),
+            ("notification_rule",),
+            "rule_id text,locale text,subject text,body text",
         ),
     ],
 )

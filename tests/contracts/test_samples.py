@@ -99,6 +99,28 @@ EXPECTED: dict[str, list[Finding]] = {
         (41, "platform", "missing", "error"),
         (42, "gross_amount", "invalid_amount", "error"),
     ],
+    "notification_rule/rules.csv": [
+        (25, "platforms", "unknown_value", "warning"),
+        (26, "locale", "unknown_locale", "warning"),
+        (30, "countries", "unknown_country", "error"),
+        (31, "due_value", "invalid_weekday", "error"),
+        (33, "due_value", "invalid_id", "error"),
+        (34, "due_value", "invalid_month_day", "error"),
+        (35, "due_value", "unknown_event", "error"),
+        (36, "topic", "unknown_value", "error"),
+        (37, "enabled", "invalid_boolean", "error"),
+        (38, "body", "missing", "error"),
+        (39, None, "too_many_fields", "error"),
+        (40, None, "too_few_fields", "error"),
+        (42, "rule_id", "invalid_id", "error"),
+    ],
+    "notification_text/texts.csv": [
+        (13, None, "too_many_fields", "error"),
+        (18, "locale", "unknown_locale", "error"),
+        (19, "locale", "missing", "error"),
+        (20, "body", "missing", "error"),
+        (23, None, "too_few_fields", "error"),
+    ],
     "customer/customers.csv": [
         (5, "email", "invalid_email", "warning"),
         (8, "country", "unknown_country", "warning"),
@@ -256,6 +278,33 @@ def test_a_sample_file_that_is_wrong_as_a_whole_is_refused_by_its_header(name: s
             20,
             (
                 "CUST-0016", "Oscar Peña", None, "MX", "es_MX", "America/Mexico_City", "true", "2024-05-05T09:00:00Z",
+            ),
+        ),
+        (
+            "notification_rule/rules.csv",
+            20,
+            (
+                "RULE-XMAS", "marketing", "Merry Christmas",
+                'A present waits for you in the shop, {{ customer.name | default("player") }}.', "en", "date",
+                "2026-12-24", '{"AT","CH","DE"}', None, None, None, None, None, "true",
+            ),
+        ),
+        (
+            "notification_rule/rules.csv",
+            25,
+            (
+                "RULE-AMIGA", "marketing", "For collectors", "Something old.", "en", "month_day", "1", None,
+                '{"AMIGA","PC"}', None, None, None, None, "true",
+            ),
+        ),
+        (
+            "notification_text/texts.csv",
+            2,
+            (
+                "RULE-RELEASE", "de", "{{ games[0].title }} ist da",
+                'Hallo {{ customer.name | default("du") }},\n\nwas du dir gewünscht hast, ist da:\n'
+                "{% for game in games %}- {{ game.title }}, erschienen am {{ game.release_date | date }}\n"
+                "{% endfor %}\nBis bald!",
             ),
         ),
         ("wishlist/wishlists.csv", 7, ("CUST-0003", "salt and iron", "salt and iron", None)),

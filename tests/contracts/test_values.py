@@ -35,6 +35,57 @@ def read(text: str, **column: object) -> tuple[str | None, str | None]:
     return (values[1] if values else "!"), kind
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("DE", '{"DE"}', None),
+        ("Germany; at ;DEU;;CHE;", '{"AT","CH","DE"}', None),
+        ("DE,AT", "!", "unknown_country"),
+        ("DE;Atlantis", "!", "unknown_country"),
+        (" ; ", "!", "missing"),
+        ("", "!", "missing"),
+    ],
+)
+def test_a_column_of_many_countries(text: str, value: str, kind: str | None) -> None:
+    assert read(text, type="country", many=True) == (value, kind)
+
+
+def test_a_column_of_many_values_of_an_enum() -> None:
+    platform = {"type": "enum", "many": True, "values": {"PC": ["Windows"], "Xbox Series X|S": ["XSX"]}}
+    assert read("xsx;windows", **platform) == ('{"PC","Xbox Series X|S"}', None)
+    assert read("PC;Amiga", **platform) == ("!", "unknown_value")
+    assert read('a"b\\;PC', unknown="accept", **platform) == (r'{"A\"B\\","PC"}', "unknown_value")
+    contract = column_contract(required=False, invalid="reject", **platform)
+    assert compile_validator(contract, ["k", "v"])(["1", ""]) == (("1", None), ())
+    _, (problem,) = compile_validator(contract, ["k", "v"])(["1", "PC; Amiga"])
+    assert problem == Problem(
+        "v", "unknown_value",
+        "'PC; Amiga': 'Amiga': it is none of the column's values; accepted: PC, Xbox Series X|S; several with ; between"
+        " them", "error",
+    )  # fmt: skip
+
+
+def test_an_optional_value_that_is_invalid_is_lost_or_rejected_as_the_contract_says() -> None:
+    for invalid, outcome in (("reject", None), ("accept", ("1", None)), (None, ("1", None))):
+        contract = column_contract(type="country", required=False, invalid=invalid)
+        values, (problem,) = compile_validator(contract, ["k", "v"])(["1", "Atlantis"])
+        assert (values, problem.kind) == (outcome, "unknown_country")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("one line", "one line"),
+        ("Dear  Ann,\r\n\r\n it is\tout.\n", "Dear Ann,\n\nit is out."),
+        ("a\rb\u2028c", "a\nb\nc"),
+        ("e\u0301\n\u00a0x", "\u00e9\nx"),
+    ],
+)
+def test_a_text_may_keep_its_lines(text: str, value: str) -> None:
+    assert read(text, type="text", keep_lines=True) == (value, None)
+    assert read(text, type="text") == (" ".join(value.split()), None)
+
+
 DATES = [
     ("2022-10-14", "2022-10-14", None),
     ("03/02/2021", "2021-03-02", None),

@@ -39,6 +39,7 @@ def dag_bags(landing_queue_url: str) -> list[DagBag]:
         patch.setenv("MARKETPLACE_ENVIRONMENT", "dev")
         patch.setenv("MARKETPLACE_LANDING_BUCKET", "landing-bucket")
         patch.setenv("MARKETPLACE_EXPORT_BUCKET", "export-bucket")
+        patch.setenv("MARKETPLACE_REPORT_BUCKET", "report-bucket")
         patch.setenv("MARKETPLACE_LANDING_QUEUE_URL", landing_queue_url)
         return [parse(), parse()]
 

@@ -15,15 +15,30 @@ from marketplace.mockdata import profile
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 # A new DAG, task or edge is added here as well. Each task with the tasks it waits for.
 EXPECTED_TASKS = {
+    "build_marts": {
+        "build": set(),
+    },
+    "check_platform": {
+        "check_connections": set(),
+        "check_store": {"check_connections"},
+        "check_warehouse": {"check_connections"},
+        "check_copy": {"check_connections"},
+        "put_canary": set(),
+        "wait_for_canary": {"put_canary"},
+    },
     "correct_alias": {
         "correct": set(),
         "retry_held_rows": {"correct"},
         "publish_assets": {"correct", "retry_held_rows"},
         "sum_up": {"retry_held_rows", "publish_assets"},
     },
+    "count_reads": {
+        "count": set(),
+    },
     "expire_raw_lines": {
         "erase_old_lines": set(),
         "erase_lines_of_person": set(),
+        "delete_shown_lines": {"erase_old_lines", "erase_lines_of_person"},
     },
     "generate_mock_data": {
         "choose_intervals": set(),
@@ -39,8 +54,27 @@ EXPECTED_TASKS = {
         "publish_assets": {"retry_held_rows"},
         "check_rejected_share": {"retry_held_rows", "publish_assets"},
     },
+    "notify_customers": {
+        "find_notifications": set(),
+        "choose_workers": {"find_notifications"},
+        "generate_notifications": {"find_notifications", "choose_workers"},
+        "account": {"generate_notifications"},
+    },
+    "publish_dashboard": {
+        "publish": set(),
+    },
+    "publish_metrics": {
+        "publish": set(),
+    },
+    "publish_status": {
+        "publish": set(),
+    },
     "rebuild_activity": {
         "count_sessions": set(),
+    },
+    "redrive_notifications": {
+        "look_at_dead_letters": set(),
+        "deliver_again": {"look_at_dead_letters"},
     },
     "replay_rows": {
         "load_rows_again": set(),
@@ -65,16 +99,24 @@ EXPECTED_TASKS = {
 SECTIONS = ["What it does", "Starts", "Reads", "Writes", "Running it again", "Not guaranteed"]
 # Several runs at once, where that is safe, and why.
 MAX_ACTIVE_RUNS = {
+    "build_marts": 1,
+    "check_platform": 1,
     "correct_alias": 1,
+    "count_reads": 1,
     "expire_raw_lines": 1,
     "generate_mock_data": 4,  # intervals share nothing, and a backfill has many
     "ingest_files": 4,  # a large file must not keep others waiting; claims keep the runs apart
     "migrate": 1,
+    "notify_customers": 3,  # several days of a backfill at once; who gets what is decided in the store
+    "publish_dashboard": 1,
+    "publish_metrics": 1,
+    "publish_status": 1,
     "rebuild_activity": 1,
+    "redrive_notifications": 1,
     "replay_rows": 1,
     "sync_warehouse": 1,  # a watermark has one owner at a time
 }
-TAGS = {"ingest", "mock-data", "operations", "store", "warehouse"}
+TAGS = {"ingest", "mock-data", "notifications", "operations", "reporting", "store", "warehouse"}
 OWNERS = {"data-platform"}
 
 every_dag = pytest.mark.parametrize("dag_id", sorted(EXPECTED_TASKS))
@@ -123,9 +165,24 @@ def test_ingest_files_starts_on_a_landed_file_or_every_quarter_hour(dags, landin
     assert arguments["waiter_delay"] == 1, "a landed file waits up to so many seconds before its run starts"
 
 
+def test_a_run_that_matters_and_is_late_is_counted(dags):
+    late = {dag_id: dag.deadline[0] for dag_id, dag in dags.items() if dag.deadline}
+
+    assert {dag_id: deadline.interval for dag_id, deadline in late.items()} == {
+        "ingest_files": timedelta(hours=1),
+        "notify_customers": timedelta(hours=2),
+        "sync_warehouse": timedelta(hours=1),
+    }
+    assert {deadline.callback.path for deadline in late.values()} == {"marketplace.metrics.deadline_missed"}
+
+
 def test_mock_data_is_made_for_each_quarter_hour(dags):
     # Not by a plain cron expression, whose data intervals are empty.
     assert dags["generate_mock_data"].timetable == CronDataIntervalTimetable("*/15 * * * *", timezone="UTC")
+
+
+def test_notifications_are_of_whole_days(dags):
+    assert dags["notify_customers"].timetable == CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
 
 
 @pytest.mark.parametrize(("environment", "paused"), [("local", True), ("dev", False), ("qa", False), ("prod", True)])

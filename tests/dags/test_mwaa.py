@@ -40,6 +40,7 @@ def parse_like_mwaa(tree: Path) -> dict[str, Any]:
         "AIRFLOW__MARKETPLACE__ENVIRONMENT": "dev",
         "AIRFLOW__MARKETPLACE__LANDING_BUCKET": "landing-bucket",
         "AIRFLOW__MARKETPLACE__EXPORT_BUCKET": "export-bucket",
+        "AIRFLOW__MARKETPLACE__REPORT_BUCKET": "report-bucket",
         "AIRFLOW__MARKETPLACE__LANDING_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/landing",
     }
     script = Path(__file__).with_name("parse_like_mwaa.py")

@@ -26,9 +26,9 @@ from local.errors import LocalError
 from local.layout import Layout
 from local.platform import Platform
 from local.supervisor import PartDownError, leftovers, wait_until
+from tests.conftest import worker_ports
 
-# Below the ports that the kernel gives to outgoing connections: no other process has them by chance.
-PORTS = {"postgres": 21432, "emulator": 21566, "redshift": 21439, "airflow": 21080}
+PORTS = worker_ports(postgres=21432, emulator=21566, redshift=21439, airflow=21080)
 ROWS, WRONG = 400, 4
 LINES = 10  # all of them name a game that nobody knows
 # What a busy machine may need; nothing here waits this long when it is well.
@@ -288,6 +288,7 @@ def test_a_part_that_hangs_is_started_anew(bench: Bench, monkeypatch: pytest.Mon
     bench.wait_until_well()
 
 
+@pytest.mark.full
 def test_everything_killed_at_once_under_a_load(
     bench: Bench, undisturbed: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +324,7 @@ def test_postgres_killed_under_a_load(
     bench.assert_nothing_is_lost("pg-", undisturbed)
 
 
+@pytest.mark.full
 def test_a_backend_killed_under_a_load(bench: Bench, undisturbed: dict[str, Any]) -> None:
     # The server ends all its sessions by that and recovers by itself; some parts of Airflow end sooner or later.
     with bench.held_still("backend-"), postgres.connect(bench.platform.state) as superuser:

@@ -30,6 +30,10 @@ HEADERS = {
     "customer": "customer_ref,name,email,country,locale,time_zone,marketing_opt_in,created_at",
     "wishlist": "customer_ref,game_ref,added_at",
     "play_session": "session_id,customer_ref,game_ref,platform,started_at,duration_s,latitude,longitude",
+    "notification_rule": (
+        "rule_id,topic,subject,body,locale,due_kind,due_value,countries,platforms,owned_game,wishlisted_game,enabled"
+    ),
+    "notification_text": "rule_id,locale,subject,body",
 }
 
 
@@ -140,6 +144,13 @@ class Ingestion:
                 " st_x(s.location::geometry), st_y(s.location::geometry)"
                 " from store.play_session s join store.customer c using (customer_id) order by 1"
             ),
+            "rule": self.query(
+                "select r.rule_id, r.topic, r.subject, r.body, r.locale, r.due_kind, r.due_value, r.audience,"
+                " o.game_id, w.game_id, r.enabled from store.notification_rule r"
+                " left join store.game_alias o on o.alias_id = r.owned_game"
+                " left join store.game_alias w on w.alias_id = r.wishlisted_game order by 1"
+            ),
+            "text": self.query("select rule_id, locale, subject, body from store.notification_text order by 1, 2"),
         }
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -69,7 +69,8 @@ def test_a_name_lets_exactly_its_rows_enter(ingestion: Any) -> None:
     (retried,) = ingestion.retry()
     assert (retried["read"], retried["inserted"], retried["issues"]) == (2, 2, 0)
     assert difference(before, ingestion.everything()) == {
-        "ops.alias_correction": (0, 1), "ops.load": (0, 1), "ops.held_row": (2, 2), "store.transaction_line": (0, 2),
+        "ops.alias_correction": (0, 1), "ops.load": (0, 1), "ops.load_account": (0, 1), "ops.held_row": (2, 2),
+        "store.transaction_line": (0, 2),
     }  # fmt: skip
     assert ingestion.query("select line_no from store.transaction_line order by 1") == [(1,), (2,), (4,)]
     assert ingestion.query("select ref_value from ops.held_row where retried_load_id is null") == [("Volvo",)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -227,9 +228,12 @@ def test_a_persons_raw_lines_are_erased_by_a_form(runner: Runner, unique: Callab
     mine = (
         "select count(*) from ops.rejected_row r join ops.load l using (load_id) where l.object_key like %s and raw is "
     )
+    report = os.environ["MARKETPLACE_REPORT_BUCKET"]
     for conf, erased in (({}, 0), ({"customer_ref": ref}, 1)):
+        runner.s3.put_object(Bucket=report, Key="status/lines/rejected/transaction/unknown_value/a.json", Body=b"{}")
         run = runner.run("expire_raw_lines", **conf)
         assert run.state == "success"
+        assert "Contents" not in runner.s3.list_objects_v2(Bucket=report, Prefix="status/lines/"), "copies are left"
         assert runner.states(run)["erase_lines_of_person"] == ["success" if conf else "skipped"]
         assert runner.store(f"{mine} null", f"%{unique('theirs')}") == [(erased,)]
     assert runner.results(run, "erase_lines_of_person") == [

@@ -334,8 +334,12 @@ def test_the_tables_that_changed_are_named_and_no_other(ingestion: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "dataset", ["publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session"]
-)
+    "dataset",
+    [
+        "publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session",
+        "notification_rule", "notification_text",
+    ],
+)  # fmt: skip
 def test_samples_are_accounted_for_as_the_csv_module_counts_them(ingestion: Any, dataset: str) -> None:
     put_catalogue(ingestion)
     for path in sorted((settings.include_dir() / "data" / dataset).glob("*.csv")):

@@ -86,10 +86,17 @@ def load_at_once(ingestion: Any, claims: list[dict[str, Any]]) -> list[Exception
     return failures
 
 
+RULE = "R-1,marketing,Hello,there,en,weekday,monday"
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
 @pytest.mark.parametrize(
-    "dataset", ["publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session"]
-)
+    "dataset",
+    [
+        "publisher", "game", "transaction", "transaction_detail", "customer", "wishlist", "play_session",
+        "notification_rule", "notification_text",
+    ],
+)  # fmt: skip
 def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
     ingestion: Any, dataset: str, order: tuple[int, ...]
 ) -> None:
@@ -101,16 +108,21 @@ def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
         "customer": ("CUST-0001,Ann,ann@example.org,,,,,", "CUST-0001,Bob,,DE,de_DE,Europe/Berlin,yes,2025-01-01"),
         "wishlist": ("CUST-0001,G-1,2025-01-05", "CUST-0001,Starforge,"),
         "play_session": ("S-1,CUST-0001,G-1,PC,2025-01-05,,1,2", "S-1,CUST-0002,G-1,PC,2025-01-05,60,1.5,2"),
+        "notification_rule": (f"{RULE},DE,PC,,,yes", "R-1,service,Other,Text,,month_day,3,,,,G-1,no"),
+        "notification_text": ("R-1,de,Neu,Da", "R-1,de,Alt,Weg"),
     }[dataset]
     needs = {
         "transaction_detail": ("publisher", "game", "transaction"),
         "wishlist": ("game",),
         "play_session": ("game",),
+        "notification_rule": ("game",),
+        "notification_text": ("notification_rule",),
     }
     if dataset in needs:
         for needed in needs[dataset]:
             ingestion.put(needed, {"publisher": "P-3,Valve,US", "game": "G-1,Starforge,,",
-                                   "transaction": "T-1,sale,2025-01-05,EUR,30,CUST-0001"}[needed])  # fmt: skip
+                                   "transaction": "T-1,sale,2025-01-05,EUR,30,CUST-0001",
+                                   "notification_rule": f"{RULE},,,,,yes"}[needed])  # fmt: skip
         ingestion.run()
     for name, row in (("c.csv", first_and_last), ("b.csv", between), ("a.csv", first_and_last)):
         ingestion.put(dataset, row, name=name)
@@ -123,10 +135,32 @@ def test_the_last_of_three_files_wins_even_when_it_repeats_the_first(
         "customer": [("CUST-0001", "Ann", "ann@example.org", None, None, None, None, None)],
         "wishlist": [("CUST-0001", "G-1", datetime(2025, 1, 5, tzinfo=UTC))],
         "play_session": [("S-1", "CUST-0001", "G-1", "PC", datetime(2025, 1, 5, tzinfo=UTC), None, 2.0, 1.0)],
+        "notification_rule": [
+            (
+                "R-1",
+                "marketing",
+                "Hello",
+                "there",
+                "en",
+                "weekday",
+                "monday",
+                {"countries": ["DE"], "platforms": ["PC"]},
+                None,
+                None,
+                True,
+            )
+        ],
+        "notification_text": [("R-1", "de", "Neu", "Da")],
     }[dataset]
     if dataset not in ("publisher", "game", "transaction", "transaction_detail"):
         tables = ingestion.clean_tables()
-        assert tables[{"wishlist": "wish", "play_session": "session"}.get(dataset, dataset)] == expected
+        names = {
+            "wishlist": "wish",
+            "play_session": "session",
+            "notification_rule": "rule",
+            "notification_text": "text",
+        }
+        assert tables[names.get(dataset, dataset)] == expected
         return
     found = {
         "publisher": "select publisher_id, name, name_key, country_code from store.publisher",

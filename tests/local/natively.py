@@ -24,6 +24,7 @@ from typing import Any
 import psutil
 import yaml
 
+from infra import packages
 from local import pgbin, postgres
 from local.layout import REPO
 
@@ -72,12 +73,19 @@ class Service:
             (home / ".venv").symlink_to(REPO / ".venv")
             for copied in ("infra", "local"):
                 shutil.copytree(REPO / copied, home / copied, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copyfile(REPO / "requirements-api.txt", home / "requirements-api.txt")
         for mount in spec.get("volumes", ()):
             source, target, *_ = mount.split(":")
             volume = REPO / source if source.startswith("./") else directory / "volumes" / source
             place = self.root / target.lstrip("/")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(volume)
+            if source == "state":
+                # `setup` packs the APIs' function the first time. Here it finds that of this clone: the package index
+                # may be configured for this person only, whose variables no service gets.
+                made = packages.build("local")
+                (volume / "package").mkdir(parents=True, exist_ok=True)
+                shutil.copy2(made, volume / "package" / made.name)
         self._home = home
 
     def _here(self, text: str) -> str:

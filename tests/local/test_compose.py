@@ -144,6 +144,7 @@ def test_dags_and_sql_are_mounted_read_only_from_the_clone():
     assert mounts == {
         "./dags:/opt/marketplace/dags:ro",
         "./include:/opt/marketplace/include:ro",
+        "./plugins:/opt/marketplace/plugins:ro",
         "state:/opt/marketplace/.local",
         "state:/opt/marketplace/.local:ro",
         "postgres:/var/lib/postgresql/data",
@@ -197,7 +198,12 @@ def test_the_airflow_parts_are_those_of_make_up_and_have_their_settings(image: C
     image.state.outputs = {
         "LandingBucket": "marketplace-local-landing-000000000000-us-east-1",
         "ExportBucket": "marketplace-local-export-000000000000-us-east-1",
+        "ReportBucket": "marketplace-local-report-000000000000-us-east-1",
         "LandingQueueUrl": f"{emulated}/000000000000/marketplace-local-landing",
+        "NotificationQueueUrl": f"{emulated}/000000000000/marketplace-local-notifications",
+        "NotificationDeadLetterQueueUrl": f"{emulated}/000000000000/marketplace-local-notifications-dead-letter",
+        "NotificationTable": "marketplace-local-notifications",
+        "MetricsNamespace": "marketplace-local",
         "ConnectionsPrefix": "marketplace-local/airflow/connections",
     }
     secrets = {f"cat {path}": text for path, text in secret_files(image).items()}
@@ -248,7 +254,7 @@ def test_the_image_has_what_redshift_imports():
     named = re.search(r"grep -E '\^\((.+)\)==' requirements-dev\.txt", DOCKERFILE)
     assert named
     locked = re.findall(r"^(\S+?)==", (REPO / "requirements-dev.txt").read_text(), re.MULTILINE)
-    assert named[1].split("|") == [name for name in locked if name in {"pyarrow", "sqlglot", "supervisor"}]
+    assert named[1].split("|") == [name for name in locked if name in {"pyarrow", "sqlglot", "supervisor", "uv"}]
     statements = [
         statement
         for path in (REPO / "local" / "redshift").glob("*.py")
@@ -293,7 +299,7 @@ def test_the_ports_are_those_that_make_up_prefers():
     assert set(PORTS.values()) == set(ports.PREFERRED)
 
 
-# The services themselves
+# The services themselves: started and stopped whole, which takes minutes
 
 
 @pytest.fixture(scope="module")
@@ -331,11 +337,13 @@ def _loaded(composed: natively.Composed, key: str) -> list[dict[str, Any]]:
         return connection.execute(query, [key]).fetchall()
 
 
+@pytest.mark.full
 def test_all_airflow_parts_are_healthy(composed: natively.Composed):
     parts = _api(composed).health({})
     assert {name: parts[name] for name in airflow.HEALTH.values()} == dict.fromkeys(airflow.HEALTH.values(), "healthy")
 
 
+@pytest.mark.full
 def test_the_store_is_migrated_and_the_dags_are_unpaused(composed: natively.Composed):
     assert [run["state"] for run in _api(composed).runs("migrate")] == ["success"]
     files = {path.stem for path in (REPO / "dags").glob("*.py")}
@@ -343,6 +351,7 @@ def test_the_store_is_migrated_and_the_dags_are_unpaused(composed: natively.Comp
     assert _api(composed).import_errors() == {}
 
 
+@pytest.mark.full
 def test_a_sample_file_is_loaded_to_the_row(composed: natively.Composed):
     sample = f"{natively.HOME}/include/data/publisher/publishers.csv"
     _run(composed, "start", "python", "-m", "local.cli", "upload", sample)
@@ -355,6 +364,7 @@ def test_a_sample_file_is_loaded_to_the_row(composed: natively.Composed):
     assert _loaded(composed, key) == [{"status": "done", "read": 32, "accepted": 27, "rejected": 5, "held": 0}]
 
 
+@pytest.mark.full
 def test_the_secrets_are_in_private_files_only(composed: natively.Composed):
     state = json.loads((composed.state / "state.json").read_text())
     secrets = {*state["passwords"].values(), state["fernet_key"], state["jwt_secret"]}
@@ -365,6 +375,7 @@ def test_the_secrets_are_in_private_files_only(composed: natively.Composed):
         assert [secret for secret in secrets if secret in told] == [], service.name
 
 
+@pytest.mark.full
 def test_redshifts_driver_logs_in(composed: natively.Composed):
     values = envfile.read(composed.state / "env")
     names = {name: values[f"REDSHIFT_{name.upper()}"] for name in ("host", "database", "user", "password")}
@@ -383,6 +394,7 @@ def _refusal(composed: natively.Composed) -> str:
     return setup.log.read_text()[before:]
 
 
+@pytest.mark.full
 def test_volumes_that_do_not_belong_together_are_named(composed: natively.Composed):
     file = composed.state / "state.json"
     kept = file.read_text()
@@ -394,6 +406,7 @@ def test_volumes_that_do_not_belong_together_are_named(composed: natively.Compos
         file.write_text(kept)
 
 
+@pytest.mark.full
 def test_an_emulator_that_lacks_something_is_named_while_it_runs_and_mended_around_its_objects_when_it_does_not(
     composed: natively.Composed,
 ):
@@ -416,6 +429,7 @@ def test_an_emulator_that_lacks_something_is_named_while_it_runs_and_mended_arou
     assert answer["Body"].read() == b"x"
 
 
+@pytest.mark.full
 def test_all_services_stop_in_the_time_that_they_have(composed: natively.Composed):
     wait_until(
         lambda: all(run["state"] in airflow.FINISHED for run in _api(composed).runs("ingest_files")),

@@ -10,15 +10,19 @@ import re
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -32,9 +36,10 @@ from local import airflow, cli, demo, emulator, envfile, interruption, ports, po
 from local.errors import LocalError
 from local.layout import LONGEST_SOCKET_PATH, Layout
 from local.platform import Platform
-from local.supervisor import MARKER, PartDownError, leftovers, wait_until
+from local.supervisor import MARKER, PATIENCE, PartDownError, leftovers, wait_until
+from tests.conftest import hanging, worker_ports
 
-PORTS = {"postgres": 35432, "emulator": 34566, "redshift": 35439, "airflow": 38080}
+PORTS = worker_ports(postgres=30432, emulator=31566, redshift=30439, airflow=32080)
 WELL = dict.fromkeys(["emulator", "postgres", "redshift"], "healthy")
 
 
@@ -166,11 +171,10 @@ def test_a_notification_that_goes_elsewhere_is_missed(running: tuple[Platform, l
 
 def test_an_emulator_that_hangs_is_started_anew(running: tuple[Platform, list[str]], monkeypatch: pytest.MonkeyPatch):
     platform, said = running
-    former = platform.statuses()["emulator"].pid
-    monkeypatch.setattr("local.platform.HANG_SECONDS", 3.0)
-    os.kill(former, signal.SIGSTOP)
+    monkeypatch.setattr("local.platform.HANG_SECONDS", 1.0)
 
-    platform.up()
+    with hanging(platform, "emulator") as former:
+        platform.up()
 
     assert "emulator hangs: starting it anew" in said
     assert platform.statuses()["emulator"].pid != former
@@ -379,8 +383,11 @@ def test_a_worker_that_does_not_heed_its_end_is_found_by_its_session_and_killed_
     running: tuple[Platform, list[str]],
 ):
     platform, said = running
-    deaf = "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
-    hidden = f"import os, sys; os.execve(sys.executable, ['airflow worker', '-c', {deaf!r}], {{}})"
+    deaf = (
+        "import signal, time; open('/proc/self/comm', 'w').write('airflow worker'); signal.signal(15, signal.SIG_IGN);"
+        " print(1, flush=True); time.sleep(60)"
+    )
+    hidden = f"import os, sys; os.execve(sys.executable, [sys.executable, '-c', {deaf!r}], {{}})"
     script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {hidden!r}]).wait()"
     environment = dict(os.environ) | {MARKER: str(platform.layout.state)}
     with subprocess.Popen(
@@ -390,7 +397,9 @@ def test_a_worker_that_does_not_heed_its_end_is_found_by_its_session_and_killed_
         assert parent.stdout.readline() == b"1\n"
         members = [process for process in leftovers(platform.layout) if os.getsid(process.pid) == parent.pid]
         assert len(members) == 2
+        began = time.monotonic()
         platform.up()
+        assert time.monotonic() - began < PATIENCE
         assert not [process for process in members if process.is_running() and process.status() != "zombie"]
     assert "Ending 2 processes that a killed part left" in said
 
@@ -544,6 +553,55 @@ def test_ctrl_c_ends_a_command_and_the_waiting(tmp_path: Path):
         assert time.monotonic() - began < 10
     finally:
         interruption.INTERRUPTED.clear()
+
+
+def test_a_server_that_speaks_no_http_does_not_answer(platform_of_parrot: state.State):
+    """A port without a server may be one too: the kernel can connect it to itself, if it may give it to connections."""
+    assert not emulator.answers(platform_of_parrot)
+    api = airflow.Api(emulator.endpoint(platform_of_parrot))
+    assert api.health({}) == {}
+    with pytest.raises(airflow.NoAnswerError, match=r"GET /api/v2/version HTTP/1\.1"):
+        api.request("GET", "/api/v2/version")
+
+
+def test_a_run_is_asked_for_again_when_the_api_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow, "ANSWER_SECONDS", 0.2)
+    asked, over = [], threading.Event()
+
+    class Busy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if len(asked) == 1:
+                over.wait(30)
+                return
+            body = b'{"state": "success"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer((ports.HOST, 0), Busy) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.05)
+        try:
+            airflow.Api(f"http://{ports.HOST}:{server.server_port}").wait("migrate", "run", 30)
+        finally:
+            over.set()
+            server.shutdown()
+    assert asked == ["/api/v2/dags/migrate/dagRuns/run"] * 2
+
+
+@pytest.fixture
+def platform_of_parrot() -> Iterator[state.State]:
+    """A state with an emulator that says what it is told."""
+
+    class Parrot(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(self.request.recv(65536))
+
+    with socketserver.TCPServer((ports.HOST, 0), Parrot) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.05)
+        yield state.State(ports={"emulator": server.server_address[1]})
+        server.shutdown()
 
 
 def test_a_heartbeat_from_before_the_start_is_a_predecessors(monkeypatch: pytest.MonkeyPatch):

@@ -21,11 +21,15 @@ from local.resource_types import RECORD, _mend_memory_of_versions
 from tests import emulators
 
 TYPES = [
+    "AWS::Backup::BackupSelection",
+    "AWS::Budgets::Budget",
     "AWS::EC2::EIP",
     "AWS::EC2::FlowLog",
     "AWS::EC2::NatGateway",
     "AWS::EC2::SecurityGroupEgress",
     "AWS::EC2::SecurityGroupIngress",
+    "AWS::IAM::OIDCProvider",
+    "AWS::MWAA::Environment",
     "AWS::RDS::Integration",
     "AWS::RedshiftServerless::Namespace",
     "AWS::RedshiftServerless::Workgroup",
@@ -1028,6 +1032,127 @@ def test_a_warehouse_that_aws_refuses_is_refused_and_rolled_back(stack, name, ch
     refused = name if name in RECORDED else "Integration"  # of which they are the source
     assert stack.reason(refused).startswith(reason)
     assert stack.client("rds").describe_db_instances()["DBInstances"] == []
+
+
+def operations() -> dict[str, Any]:
+    """An Airflow over two zones with its code, a budget, an identity provider, and a selection of a plan of backups."""
+    network = {name: part for name, part in databases().items() if name.startswith(("Vpc", "Subnet", "Group"))}
+    tags = [{"Key": "creator", "Value": "tests"}]
+    return network | {
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "Properties": {"BucketName": "code", "VersioningConfiguration": {"Status": "Enabled"}},
+        },
+        "Airflow": {
+            "Type": "AWS::MWAA::Environment",
+            "Properties": {
+                "Name": "airflow",
+                "EnvironmentClass": "mw1.micro",
+                "MaxWorkers": "1",
+                "ExecutionRoleArn": ROLE,
+                "SourceBucketArn": {"Fn::GetAtt": ["Bucket", "Arn"]},
+                "NetworkConfiguration": {
+                    "SubnetIds": [{"Ref": "Subneta"}, {"Ref": "Subnetb"}],
+                    "SecurityGroupIds": [{"Ref": "Group"}],
+                },
+                "Tags": {"creator": "tests"},
+            },
+        },
+        "Budget": {
+            "Type": "AWS::Budgets::Budget",
+            "Properties": {
+                "Budget": {
+                    "BudgetName": "budget",
+                    "BudgetType": "COST",
+                    "TimeUnit": "MONTHLY",
+                    "BudgetLimit": {"Amount": 100, "Unit": "USD"},
+                },
+                "ResourceTags": tags,
+            },
+        },
+        "Provider": {
+            "Type": "AWS::IAM::OIDCProvider",
+            "Properties": {"Url": "https://example.org", "ClientIdList": ["a"], "Tags": tags},
+        },
+        "Plan": {
+            "Type": "AWS::Backup::BackupPlan",
+            "Properties": {"BackupPlan": {"BackupPlanName": "daily", "BackupPlanRule": []}},
+        },
+        "Selection": {
+            "Type": "AWS::Backup::BackupSelection",
+            "Properties": {
+                "BackupPlanId": {"Ref": "Plan"},
+                "BackupSelection": {"SelectionName": "data", "IamRoleArn": ROLE, "Resources": ["arn:aws:s3:::a"]},
+            },
+        },
+    }
+
+
+def operations_there(stack) -> dict[str, Any]:
+    """What the APIs tell of the budget, the provider and the selections."""
+    budgets, iam, backup = (stack.client(service) for service in ("budgets", "iam", "backup"))
+    (plan,) = backup.list_backup_plans()["BackupPlansList"] or [None]
+    chosen = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"]) if plan else {"BackupSelectionsList": []}
+    providers = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    return {
+        "budgets": [
+            (found["BudgetName"], found["BudgetLimit"]["Amount"])
+            for found in budgets.describe_budgets(AccountId=12 * "0").get("Budgets", [])
+        ],
+        "clients": [
+            iam.get_open_id_connect_provider(OpenIDConnectProviderArn=found["Arn"])["ClientIDList"]
+            for found in providers
+        ],
+        "selections": [found["SelectionName"] for found in chosen["BackupSelectionsList"]],
+    }
+
+
+def test_budgets_providers_and_selections_are_made_changed_and_deleted(stack):
+    template = operations()
+    stack.deploy(template)
+    assert operations_there(stack) == {"budgets": [("budget", "100")], "clients": [["a"]], "selections": ["data"]}
+    arn = "arn:aws:airflow:us-east-1:000000000000:environment/airflow"
+    assert ("create", "Airflow", "airflow") in stack.record()
+
+    template["Budget"]["Properties"]["Budget"]["BudgetLimit"]["Amount"] = 200
+    template["Provider"]["Properties"]["ClientIdList"] = ["b"]
+    template["Selection"]["Properties"]["BackupSelection"]["SelectionName"] = "more"
+    template["Airflow"]["Properties"]["Tags"] = {"creator": "others"}
+    stack.deploy(template | {"Arn": {"Type": "AWS::SSM::Parameter", "Properties": {
+        "Name": "arn", "Type": "String", "Value": {"Fn::GetAtt": ["Airflow", "Arn"]},
+    }}}, "update")  # fmt: skip
+    assert operations_there(stack) == {"budgets": [("budget", "200")], "clients": [["b"]], "selections": ["more"]}
+    assert stack.client("ssm").get_parameter(Name="arn")["Parameter"]["Value"] == arn
+
+    stack.delete()
+    assert operations_there(stack) == {"budgets": [], "clients": [], "selections": []}
+
+
+REFUSED_AIRFLOWS = [
+    (
+        {"NetworkConfiguration": {"SubnetIds": [{"Ref": "Subneta"}], "SecurityGroupIds": [{"Ref": "Group"}]}},
+        "ValidationException: Two subnets in two zones are needed, no more.",
+    ),
+    ({"MaxWorkers": "2"}, "ValidationException: mw1.micro: MaxWorkers is 2."),
+    ({"EnvironmentClass": "mw1.small", "Schedulers": "1"}, "ValidationException: mw1.small: Schedulers is 1."),
+    (
+        {"PluginsS3Path": "plugins.zip", "PluginsS3ObjectVersion": "a"},
+        "ValidationException: There is no version a of s3://code/plugins.zip.",
+    ),
+    ({"SourceBucketArn": "arn:aws:s3:::none"}, "NoSuchBucket"),
+    ({"Teams": "a"}, "Unsupported: Teams: local/resource_types.py cannot apply it."),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), REFUSED_AIRFLOWS, ids=[line for *_, line in REFUSED_AIRFLOWS])
+def test_an_airflow_that_aws_refuses_is_refused(stack, changes, reason):
+    template = operations()
+    template["Airflow"]["Properties"] |= changes
+
+    with pytest.raises(WaiterError):
+        stack.deploy(template)
+
+    assert stack.reason("Airflow").startswith(reason)
 
 
 def test_a_protected_database_is_not_deleted(stack):

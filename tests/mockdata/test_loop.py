@@ -21,7 +21,7 @@ from marketplace.mockdata.world import World
 from tests.mockdata.expected import ACROSS, File, Reckoning
 from tests.mockdata.loop import Loop, Made, made
 
-QUICK, FULL = 25, 200
+QUICK, FULL = 18, 200
 
 # The rates of a dial, off, rare and heavy, and how often each is drawn. There are few files in a pair, and most of what
 # can befall one sets it aside; what a row is rejected for must leave enough of them; a huge field has a million.
@@ -222,4 +222,4 @@ def test_the_pairs_meet_what_there_is_to_meet() -> None:
     wanted |= {f"held {reason}" for reason in HELD}
     wanted |= {"null_island", "reformatted_number", "invalid_email", "unknown_locale", "unknown_time_zone"}
     wanted |= {f"held {dataset}" for dataset in ("transaction_detail", "wishlist", "play_session")}
-    assert {what: met[what] for what in wanted if met[what] < 5} == {}
+    assert {what: met[what] for what in wanted if met[what] < 3} == {}

@@ -16,12 +16,30 @@ insert into store.game_release (game_id, platform, publisher_id) values ('G-1', 
 insert into store.customer (customer_id, ref) overriding system value values (1001, 'CUST-0001');
 insert into store.transaction (transaction_id, type, occurred_at, currency, reported_total, customer_id)
 values ('T-1', 'sale', '2025-01-05T14:22:10Z', 'EUR', 10, 1001);
+insert into store.notification_rule (rule_id, topic, subject, body, due_kind, due_value)
+values ('R-1', 'service', 'One', 'One', 'weekday', 'monday');
+insert into ops.notification_due (day, rule_id, customers, chunks) values ('2025-01-05', 'R-1', 3, 1);
 insert into ops.load (load_id, kind, object_key, version_id, put_at, size_bytes, file_load_id) overriding system value
-values (1001, 'file', 'landing/game/base.csv', 'v1', '2025-01-05T14:22:10Z', 10, 1001);
+values (1001, 'file', 'landing/game/base.csv', 'v1', '2025-01-05T14:22:10Z', 10, 1001),
+(1002, 'file', 'landing/game/told.csv', 'v1', '2025-01-05T14:22:10Z', 10, 1002);
+insert into ops.load_account (
+    load_id, kind, object_key, file_load_id, put_at, finished_at, status, read, accepted, rejected, held, inserted,
+    updated, unchanged, superseded, issues
+)
+values (
+    1002, 'file', 'landing/game/told.csv', 1002, '2025-01-05T14:22:10Z', '2025-01-05T14:22:20Z', 'done', 0, 0, 0, 0,
+    0, 0, 0, 0, 0
+);
 """
 ERASED_AT = "2025-04-05T14:22:10Z"
 # A row of each table that has checks, as it is accepted.
 ROWS: dict[str, dict[str, Any]] = {
+    "geo.area": {
+        "area_id": "A-9",
+        "name": "Nine",
+        "kind": "city",
+        "boundary": "SRID=4326;MULTIPOLYGON(((0 0, 1 0, 1 1, 0 0)))",
+    },
     "store.publisher": {"publisher_id": "P-9", "name": "Nine", "name_key": "nine", "country_code": "DE"},
     "store.publisher_alias": {
         "alias_id": "P-9",
@@ -81,11 +99,45 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "store.notification_rule": {
         "rule_id": "R-9",
-        "topic": "release",
+        "topic": "marketing",
         "subject": "Out now",
         "body": "It is out",
         "due_kind": "date",
         "due_value": "2025-01-05",
+        "audience": '{"countries": ["DE"], "platforms": ["PC"]}',
+    },
+    "store.notification_text": {"rule_id": "R-1", "locale": "de", "subject": "Neu", "body": "Es ist da"},
+    "ops.notification_due": {"day": "2025-01-05", "rule_id": "R-9", "customers": 5, "opted_out": 2, "chunks": 1},
+    "ops.notification_chunk": {
+        "day": "2025-01-05",
+        "rule_id": "R-1",
+        "chunk_no": 1,
+        "customers": [1001, 1002, 1003],
+        "state": "done",
+        "delivered": 1,
+        "skipped": '{"gone": 1, "opted_out": 1}',
+    },
+    "ops.notification_run": {
+        "day": "2025-01-05",
+        "run_id": "manual",
+        "status": "done",
+        "found": 2,
+        "queued": 2,
+        "processed": 2,
+        "expected": 5,
+        "delivered": 3,
+        "skipped": '{"gone": 2}',
+    },
+    "ops.notification_account": {
+        "day": "2025-01-05",
+        "rule_id": "RULE-7",
+        "expected": 5,
+        "delivered": 3,
+        "opted_out": 1,
+        "gone": 1,
+        "rule_disabled": 0,
+        "rule_gone": 0,
+        "read": 2,
     },
     "ops.load": {
         "kind": "retry",
@@ -102,6 +154,28 @@ ROWS: dict[str, dict[str, Any]] = {
         "updated": 2,
         "unchanged": 1,
         "superseded": 1,
+    },
+    "ops.load_account": {
+        "load_id": 1001,
+        "kind": "file",
+        "dataset": "game",
+        "object_key": "landing/game/a.csv",
+        "file_load_id": 1001,
+        "put_at": "2025-01-05T14:22:10Z",
+        "finished_at": "2025-01-05T14:22:20Z",
+        "status": "done",
+        "reason": "none",
+        "archive_key": "archive/game/2025/01/05/1001-a.csv",
+        **dict.fromkeys(
+            ("read", "accepted", "rejected", "held", "inserted", "updated", "unchanged", "superseded", "issues"), 0
+        ),
+    },
+    "ops.load_finding": {
+        "load_id": 1002,
+        "outcome": "rejected",
+        "column_name": "title",
+        "reason": "missing",
+        "findings": 2,
     },
     "ops.rejected_row": {"load_id": 1001, "line_no": 2, "reason": "missing", "detail": "it is empty", "raw": "G-1,,,"},
     "ops.held_row": {
@@ -161,8 +235,16 @@ NULL_MARKS = {
     "play_session_has_no_null_mark": ("store.play_session", ["session_id", "game_id", "platform"]),
     "notification_rule_has_no_null_mark": (
         "store.notification_rule",
-        ["rule_id", "topic", "subject", "body", "locale", "due_value"],
+        ["rule_id", "topic", "subject", "body", "locale"],
     ),
+    "area_has_no_null_mark": ("geo.area", ["area_id", "name", "kind"]),
+    "load_account_has_no_null_mark": (
+        "ops.load_account",
+        ["kind", "dataset", "object_key", "status", "reason", "archive_key"],
+    ),
+    "load_finding_has_no_null_mark": ("ops.load_finding", ["column_name", "reason"]),
+    "notification_account_has_no_null_mark": ("ops.notification_account", ["rule_id"]),
+    "notification_text_has_no_null_mark": ("store.notification_text", ["rule_id", "locale", "subject", "body"]),
 }
 # Keys that the warehouse could not tell apart.
 TRIMMED = {
@@ -172,8 +254,12 @@ TRIMMED = {
     "game_alias_id_is_trimmed": ("store.game_alias", "alias_id"),
     "game_release_platform_is_trimmed": ("store.game_release", "platform"),
     "transaction_id_is_trimmed": ("store.transaction", "transaction_id"),
+    "area_id_is_trimmed": ("geo.area", "area_id"),
+    "load_finding_is_trimmed": ("ops.load_finding", "reason"),
     "play_session_id_is_trimmed": ("store.play_session", "session_id"),
     "notification_rule_id_is_trimmed": ("store.notification_rule", "rule_id"),
+    "notification_account_is_trimmed": ("ops.notification_account", "rule_id"),
+    "notification_text_locale_is_trimmed": ("store.notification_text", "locale"),
 }
 LOAD_READS = "load_reads_are_accounted_for"
 LOAD_ACCEPTED = "load_accepted_are_accounted_for"
@@ -221,6 +307,72 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [{"sessions": 1}, {"timed_sessions": -1}, {"sessions": -1, "timed_sessions": -1}],
     ),
     "notification_rule_due_kind_check": ("store.notification_rule", [{"due_kind": "hourly"}]),
+    "notification_rule_topic_check": ("store.notification_rule", [{"topic": v} for v in ("weekly", "Marketing")]),
+    "notification_rule_due_value_check": (
+        "store.notification_rule",
+        [
+            *({"due_value": v} for v in ("2025-1-5", "05/01/2025", "2025-01-05\n", "monday", "", "@NULL@")),
+            *({"due_kind": "weekday", "due_value": v} for v in ("mon", "Monday", "8")),
+            *({"due_kind": "month_day", "due_value": v} for v in ("0", "32", "01", "-1", "monday")),
+            *({"due_kind": "event", "due_value": v} for v in ("birthday", "")),
+        ],
+    ),
+    "notification_rule_audience_check": (
+        "store.notification_rule",
+        [
+            {"audience": v}
+            for v in (
+                "null",
+                "[]",
+                '"DE"',
+                '{"country": ["DE"]}',
+                '{"countries": "DE"}',
+                '{"countries": []}',
+                '{"countries": null}',
+                '{"countries": ["DE", 1]}',
+                '{"platforms": [["PC"]]}',
+            )
+        ],
+    ),
+    "notification_due_counts_its_customers": (
+        "ops.notification_due",
+        [{"opted_out": -1}, {"opted_out": 6}, {"chunks": -1}, {"chunks": 4}, {"customers": -1}],
+    ),
+    "notification_due_is_whole_or_pruned": (
+        "ops.notification_due",
+        [{"pruned_at": ERASED_AT}, {"processed": 1, "delivered": 3, "skipped": "{}"}],
+    ),
+    "notification_chunk_chunk_no_check": ("ops.notification_chunk", [{"chunk_no": 0}]),
+    "notification_chunk_customers_check": (
+        "ops.notification_chunk",
+        [{"customers": [], "state": "queued"}, {"customers": list(range(1001)), "state": "queued"}],
+    ),
+    "notification_chunk_state_check": ("ops.notification_chunk", [{"state": "lost"}]),
+    "notification_chunk_is_accounted_for": (
+        "ops.notification_chunk",
+        [{"delivered": 2}, {"skipped": "{}"}, {"skipped": '{"gone": 1}'}, {"customers": [1001]}],
+    ),
+    "notification_chunk_fails_for_a_reason": ("ops.notification_chunk", [{"state": "failed"}]),
+    "notification_run_status_check": ("ops.notification_run", [{"status": "queued"}]),
+    "notification_run_chunks_are_accounted_for": (
+        "ops.notification_run",
+        [{"found": 3}, {"queued": 1}, {"processed": 3}],
+    ),
+    "notification_run_customers_are_accounted_for": (
+        "ops.notification_run",
+        [{"expected": 6}, {"delivered": 2}, {"skipped": "{}"}, {"skipped": '{"gone": 2, "opted_out": 1}'}],
+    ),
+    "notification_account_day_check": (
+        "ops.notification_account",
+        [{"day": v} for v in ("infinity", "1969-12-31", "2101-01-01")],
+    ),
+    "notification_account_counts": (
+        "ops.notification_account",
+        [{name: -1} for name in ("expected", "delivered", "opted_out", "gone", "rule_disabled", "rule_gone", "read")],
+    ),
+    "load_account_put_at_check": ("ops.load_account", [{"put_at": v} for v in NO_TIMES]),
+    "load_account_finished_at_check": ("ops.load_account", [{"finished_at": v} for v in NO_TIMES]),
+    "load_finding_outcome_check": ("ops.load_finding", [{"outcome": "guess"}]),
     "load_kind_check": ("ops.load", [{"kind": "guess"}]),
     "load_status_check": ("ops.load", [{"status": "running"}]),
     "load_of_file_is_its_own_file": ("ops.load", [{"kind": "file", "file_load_id": -1}]),

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from marketplace import settings, store
 
 MIGRATIONS = settings.include_dir() / "sql" / "store" / "migrations"
-HEAD = "0007"
+HEAD = "0010"
 
 BROKEN = '''
 """Makes a table, then fails."""

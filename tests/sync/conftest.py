@@ -28,6 +28,7 @@ from marketplace.sync.export import export
 from marketplace.sync.plan import Plan
 from marketplace.sync.reconcile import reconcile
 from tests.conftest import Store
+from tests.sync import dump
 from tests.sync.cluster import Cluster
 from tests.sync.cluster import new as new_cluster
 from tests.sync.synced import Synced
@@ -101,35 +102,13 @@ class Sync:
         with psycopg.connect(url, options="-c timezone=UTC") as connection:
             assert connection.execute(statement, parameters).rowcount > 0
 
-    def differences(self) -> dict[str, tuple[list[Any], list[Any]]]:
+    def differences(self) -> list[str]:
         """Return what both sides have of each table that is not the same: by code that the sync has no part in."""
-        found = {}
-        for (table,) in self.asked("select table_name from information_schema.tables where table_schema = 'store'"
-                                   " and table_type = 'BASE TABLE'"):  # fmt: skip
-            columns = [
-                (name, type_)
-                for name, type_ in self.asked(
-                    "select column_name, udt_name from information_schema.columns"
-                    " where table_schema = 'store' and table_name = %s order by ordinal_position",
-                    table,
-                )
-                if name != "row_xid"
-            ]
-            ours = ", ".join(
-                f"round(st_x({name}::geometry)::numeric, 6), round(st_y({name}::geometry)::numeric, 6)"
-                if type_ == "geography"
-                else f"{name}::text"
-                for name, type_ in columns
-            )
-            theirs = ", ".join(
-                f"{name}_longitude, {name}_latitude" if type_ == "geography" else f"{name}::text"
-                for name, type_ in columns
-            )
-            here = sorted(self.asked(f"select {ours} from store.{table}"), key=repr)
-            there = sorted(self.told(f"select {theirs} from store.{table}"), key=repr)
-            if here != there:
-                found[table] = (here, there)
-        return found
+        with psycopg.connect(self.store.url("store_owner")) as store:
+            here = dump.store(store)
+        with psycopg.connect(self.store.platform.store_url("postgres", local_warehouse.DATABASE)) as warehouse:
+            there = dump.warehouse(warehouse)
+        return dump.differences(here, there)
 
 
 def rename(platform: Platform, name: str, new: str) -> None:
@@ -141,7 +120,10 @@ def rename(platform: Platform, name: str, new: str) -> None:
 
 @pytest.fixture(scope="session")
 def warehouse_template(platform: Platform) -> str:
-    """A migrated warehouse that others are copied from."""
+    """A migrated warehouse that others are copied from; the tests of other folders have this fixture as well."""
+    with postgres.connect(platform.state) as connection:
+        if connection.execute("select 1 from pg_database where datname = %s", [TEMPLATE]).fetchone():
+            return TEMPLATE
     rename(platform, local_warehouse.DATABASE, SET_ASIDE)
     with postgres.connect(platform.state) as connection:
         postgres.create_database(connection, local_warehouse.DATABASE, local_warehouse.USER)
@@ -231,8 +213,24 @@ ROWS = (
     "insert into store.play_session (session_id, customer_id, game_id, platform, started_at, duration_s, location)"
     " select 'S-1', customer_id, 'G-1', 'PC', '2025-01-05Z', 60, 'POINT(13.4049541 -52.5200066)' from store.customer"
     " where ref = 'CUST-1'",
-    "insert into store.notification_rule (rule_id, topic, subject, body, due_kind, due_value, audience) values"
-    " ('R-1', 'sale', 'Hi', 'there', 'weekday', 'mon', '{\"b\": [1, null], \"a\": \"x|y\"}')",
+    "insert into store.notification_rule (rule_id, topic, subject, body, due_kind, due_value, audience,"
+    " owned_game) values ('R-1', 'marketing', 'Hi', 'there', 'weekday', 'monday',"
+    ' \'{"platforms": ["x|y", ""], "countries": ["DE"]}\', \'G-1\')',
+    "insert into store.notification_text (rule_id, locale, subject, body) values"
+    " ('R-1', 'de-AT', 'Servus', E'zwei\nZeilen: {{ customer.name }}')",
+    # After the session, whose cell it finds.
+    "insert into geo.area (area_id, name, kind, boundary) values ('A-1', 'South', 'continent',"
+    " 'SRID=4326;MULTIPOLYGON(((0 -80, 40 -80, 40 -10, 0 -10, 0 -80)))')",
+    "insert into ops.load (load_id, kind, dataset, object_key, version_id, put_at, size_bytes, file_load_id)"
+    " overriding system value values (1, 'file', 'game', 'landing/game/a.csv', 'v', '2025-01-05Z', 9, 1)",
+    "insert into ops.load_account (load_id, kind, dataset, object_key, file_load_id, put_at, finished_at, status,"
+    " reason, read, accepted, rejected, held, inserted, updated, unchanged, superseded, issues, archive_key)"
+    " values (1, 'file', null, 'landing/game/a.csv', 1, '2025-01-05Z', '2025-01-06Z', 'done', null, 3, 1,"
+    " 2, 0, 1, 0, 0, 0, 0, 'archive/game/2025/01/05/1-a.csv')",
+    "insert into ops.load_finding (load_id, outcome, column_name, reason, findings) values"
+    " (1, 'rejected', 'title', 'missing', 1), (1, 'rejected', '', 'ragged', 1)",
+    "insert into ops.notification_account (day, rule_id, expected, delivered, opted_out, gone, rule_disabled,"
+    " rule_gone) values ('2025-01-05', 'R-1', 3, 2, 1, 0, 0, 0)",
 )
 
 

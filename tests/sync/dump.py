@@ -15,16 +15,21 @@ from psycopg import sql
 Rows = Counter[tuple[tuple[str, Any], ...]]  # how often each row is there; a row is its columns in their names' order
 Tables = dict[str, Rows]
 
+# What is synced beside schema `store`.
+BESIDE = ["geo.area", "geo.area_cell", "ops.load_account", "ops.load_finding", "ops.notification_account"]
 _MICRODEGREE = Decimal("0.000001")
 
 
 def tables(connection: psycopg.Connection[Any]) -> dict[str, dict[str, str]]:
-    """Return the columns and their types of each table of schema `store`, by what information_schema says."""
+    """Return the columns and their types of each table that both sides have, by what information_schema says."""
     found: dict[str, dict[str, str]] = {}
     for table, column, type_ in connection.execute(
-        "select c.table_name, c.column_name, coalesce(nullif(c.data_type, 'USER-DEFINED'), c.udt_name)"
+        "select c.table_schema || '.' || c.table_name, c.column_name,"
+        " coalesce(nullif(c.data_type, 'USER-DEFINED'), c.udt_name)"
         " from information_schema.columns as c join information_schema.tables as t using (table_schema, table_name)"
-        " where c.table_schema = 'store' and t.table_type = 'BASE TABLE' order by 1, c.ordinal_position"
+        " where t.table_type = 'BASE TABLE' and (c.table_schema = 'store' or c.table_schema || '.' || c.table_name ="
+        " any(%s)) order by 1, c.ordinal_position",
+        [BESIDE],
     ):
         found.setdefault(table, {})[column] = type_
     return found
@@ -34,7 +39,7 @@ def store(connection: psycopg.Connection[Any]) -> Tables:
     """Return the store as it must stand in the warehouse, by what `connection` sees."""
     found: Tables = {}
     for table, types in tables(connection).items():
-        columns = {name: type_ for name, type_ in types.items() if name != "row_xid"}
+        columns = {name: type_ for name, type_ in types.items() if name != "row_xid" and type_ != "geometry"}
         chosen = []
         for name, type_ in columns.items():
             column = sql.Identifier(name)
@@ -47,7 +52,7 @@ def store(connection: psycopg.Connection[Any]) -> Tables:
         for name, type_ in columns.items():
             is_place = type_ == "geography"
             names += [(name + suffix, is_place) for suffix in (("_longitude", "_latitude") if is_place else ("",))]
-        query = sql.SQL("select {} from store.{}").format(sql.SQL(", ").join(chosen), sql.Identifier(table))
+        query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(chosen), sql.Identifier(*table.split(".")))
         found[table] = Counter(
             tuple(sorted((name, degrees(value) if is_place else value)
                          for (name, is_place), value in zip(names, row, strict=True)))
@@ -62,11 +67,11 @@ def degrees(value: float | None) -> Decimal | None:
 
 
 def warehouse(connection: psycopg.Connection[Any]) -> Tables:
-    """Return schema `store` of the warehouse, by what `connection` to the PostgreSQL behind its endpoint sees."""
+    """Return the warehouse's tables of these names, by what `connection` to the PostgreSQL behind its endpoint sees."""
     found: Tables = {}
     for table, columns in tables(connection).items():
         chosen = sql.SQL(", ").join(map(sql.Identifier, columns))
-        query = sql.SQL("select {} from store.{}").format(chosen, sql.Identifier(table))
+        query = sql.SQL("select {} from {}").format(chosen, sql.Identifier(*table.split(".")))
         found[table] = Counter(tuple(sorted(zip(columns, row, strict=True))) for row in connection.execute(query))
     return found
 

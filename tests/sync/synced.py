@@ -91,9 +91,9 @@ class Synced:
             return reconcile(self.connect, warehouse, self.s3, plan)
 
     def tables(self) -> list[str]:
-        """Return the tables of the store by their names with the schema."""
+        """Return the tables that are synced by their names with the schema."""
         with psycopg.connect(self.store_url("store_owner")) as connection:
-            return [f"store.{table}" for table in dump.tables(connection)]
+            return list(dump.tables(connection))
 
     def state(self) -> list[tuple[str, str, str]]:
         """Return of each synced table its snapshot and token."""

@@ -82,7 +82,7 @@ def test_keys_that_two_rows_have_exchanged_stay(filled: Synced) -> None:
     ],
 )
 def test_truncate_is_refused_to_everybody(filled: Synced, role: str, refused: type[Exception]) -> None:
-    for statement in ("truncate store.notification_rule", "truncate store.game cascade"):
+    for statement in ("truncate store.notification_text", "truncate store.game cascade"):
         with pytest.raises(refused):
             filled.write(statement, role=role)
     if role == "postgres":

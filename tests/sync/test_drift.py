@@ -20,7 +20,7 @@ def test_an_added_column_is_added_and_its_table_loaded_in_full(filled: Sync) -> 
     assert {t.name: (t.mode, t.reason) for t in plan.tables if t.reason} == {
         "store.game": ("full", "new in the store: rating, note, place_longitude, place_latitude")
     }
-    assert filled.differences() == {}
+    assert filled.differences() == []
     types = filled.told(
         "select column_name, data_type, character_maximum_length from information_schema.columns"
         " where table_schema = 'store' and table_name = 'game' and ordinal_position > 7 order by ordinal_position"
@@ -42,7 +42,7 @@ def test_a_column_that_is_added_by_a_sync_that_fails_is_not_there(filled: Sync) 
         filled.apply(plan)
     assert filled.told("select count(*) from information_schema.columns where column_name = 'rating'") == [(0,)]
     filled.sync()
-    assert filled.differences() == {}
+    assert filled.differences() == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_table_that_was_rewritten_or_made_anew_is_loaded_in_full(filled: Sync)
             " alter table store.wide rename to wishlist; alter table store.wishlist owner to warehouse_owner"
         )
     assert {t.name: t.reason for t in filled.sync().tables if t.reason} == {"store.wishlist": anew}
-    assert filled.differences() == {}
+    assert filled.differences() == []
     assert [t.name for t in filled.sync().tables if t.reason] == []
 
 
@@ -128,4 +128,4 @@ def test_a_wider_text_in_the_warehouse_is_no_difference(filled: Sync) -> None:
     with postgres.connect(filled.store.platform.state, local_warehouse.DATABASE) as connection:
         connection.execute("alter table store.game alter column genre type varchar(4000)")
     filled.sync()
-    assert filled.differences() == {}
+    assert filled.differences() == []

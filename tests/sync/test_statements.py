@@ -57,23 +57,24 @@ def test_keys_that_are_gone_are_those_of_tombstones_without_a_row() -> None:
 
 def test_changes_are_merged_as_redshift_takes_it() -> None:
     assert statements.merge(PLANNED) == (
-        'merge into "store"."place" using "changed_place"'
-        ' on "store"."place"."place_id" = "changed_place"."place_id"'
-        ' and "store"."place"."line" = "changed_place"."line"'
-        ' when matched then update set "at_longitude" = "changed_place"."at_longitude",'
-        ' "at_latitude" = "changed_place"."at_latitude", "order" = "changed_place"."order"'
+        'merge into "store"."place" using "changed_store_place"'
+        ' on "store"."place"."place_id" = "changed_store_place"."place_id"'
+        ' and "store"."place"."line" = "changed_store_place"."line"'
+        ' when matched then update set "at_longitude" = "changed_store_place"."at_longitude",'
+        ' "at_latitude" = "changed_store_place"."at_latitude", "order" = "changed_store_place"."order"'
         ' when not matched then insert ("place_id", "line", "at_longitude", "at_latitude", "order")'
-        ' values ("changed_place"."place_id", "changed_place"."line", "changed_place"."at_longitude",'
-        ' "changed_place"."at_latitude", "changed_place"."order")'
+        ' values ("changed_store_place"."place_id", "changed_store_place"."line", "changed_store_place"."at_longitude",'
+        ' "changed_store_place"."at_latitude", "changed_store_place"."order")'
     )
     assert statements.delete_gone(PLANNED) == (
-        'delete from "store"."place" using "gone_place"'
-        ' where "store"."place"."place_id" = "gone_place"."place_id" and "store"."place"."line" = "gone_place"."line"'
+        'delete from "store"."place" using "gone_store_place"'
+        ' where "store"."place"."place_id" = "gone_store_place"."place_id"'
+        ' and "store"."place"."line" = "gone_store_place"."line"'
     )
     assert statements.make_gone_stage(PLANNED) == (
-        'create temp table "gone_place" as select "place_id", "line" from "store"."place" where 1 = 0'
+        'create temp table "gone_store_place" as select "place_id", "line" from "store"."place" where 1 = 0'
     )
-    assert statements.make_stage(PLANNED) == 'create temp table "changed_place" (like "store"."place")'
+    assert statements.make_stage(PLANNED) == 'create temp table "changed_store_place" (like "store"."place")'
     assert statements.delete_all(PLANNED) == 'delete from "store"."place"'
 
 

@@ -44,11 +44,12 @@ TEXTS = (
     "\U0001f3ae\U0001f469\u200d\U0001f469\u200d\U0001f467", "e\u0301", "\u00e9", "\ufeffbom", "{}", "0", "t", "nan",
     "\x01\x1f\x7f", "-- x", "%s %(a)s", "$1", "<b>&amp;</b>", "\u2028", "x" * 60,
 )  # fmt: skip
-DOCUMENTS: tuple[dict[str, Any], ...] = (
+AUDIENCES: tuple[dict[str, list[str]], ...] = (
     {},
-    {"b": 1, "a": [True, None, 1.50, 'é"\\\n|~']},
-    {"genre": "Rollenspiel", "país": {"in": ["DE", "AT"]}, "n": 12345678901234567890},
+    {"platforms": ['é"\\\n|~', "", "PC"]},
+    {"platforms": ["日本"], "countries": ["DE", "AT"]},
 )
+LOCALES = ("de", "de-AT", "日本")
 AMOUNTS = ("0", "0.0001", "9.99", "19.9900", "1234.5678", "99999999999999.9999", "70")
 
 Kind = Literal["insert", "update", "delete", "key update", "upsert", "copy", "merge"]
@@ -501,8 +502,8 @@ def copy_rules(draw: Draw) -> list[Change]:
             " from stdin",
             rows=tuple(
                 (
-                    key, "release", draw.text(), draw.text(), "date", draw.day().isoformat(),
-                    json.dumps(draw.chance.choice(DOCUMENTS)), draw.lineage()[0],
+                    key, "marketing", draw.text(), draw.text(), "date", draw.day().isoformat(),
+                    json.dumps(draw.chance.choice(AUDIENCES)), draw.lineage()[0],
                 )
                 for key in keys
             ),
@@ -519,8 +520,8 @@ def merge_rule(draw: Draw) -> list[Change]:
             " when matched and r.enabled then update set body = v.body, audience = v.audience::jsonb, enabled = false"
             " when matched then delete"
             " when not matched then insert (rule_id, topic, subject, body, due_kind, due_value, audience)"
-            " values (v.rule_id, 'weekly', '', v.body, 'weekday', 'monday', v.audience::jsonb)",
-            (draw.rule(), draw.text(), json.dumps(draw.chance.choice(DOCUMENTS))),
+            " values (v.rule_id, 'service', '', v.body, 'weekday', 'monday', v.audience::jsonb)",
+            (draw.rule(), draw.text(), json.dumps(draw.chance.choice(AUDIENCES))),
         )
     ]
 
@@ -530,7 +531,29 @@ def rename_rule(draw: Draw) -> list[Change]:
         Change(
             "key update",
             "update store.notification_rule set rule_id = %s, locale = %s where rule_id = %s",
-            (draw.rule(), draw.maybe("日本"), draw.rule()),
+            (draw.rule(), draw.maybe(draw.chance.choice(LOCALES)), draw.rule()),
+        )
+    ]
+
+
+def translate_rule(draw: Draw) -> list[Change]:
+    return [
+        Change(
+            "upsert",
+            "insert into store.notification_text (rule_id, locale, subject, body, load_id, load_line)"
+            " values (%s, %s, %s, %s, %s, %s)"
+            " on conflict (rule_id, locale) do update set subject = excluded.subject, body = excluded.body",
+            (draw.rule(), draw.chance.choice(LOCALES), draw.text(), draw.text(), *draw.lineage()),
+        )
+    ]
+
+
+def relabel_text(draw: Draw) -> list[Change]:
+    return [
+        Change(
+            "key update",
+            "update store.notification_text set locale = %s where rule_id = %s and locale = %s",
+            (draw.chance.choice(LOCALES), draw.rule(), draw.chance.choice(LOCALES)),
         )
     ]
 
@@ -544,7 +567,7 @@ ACTIONS: dict[Callable[[Draw], list[Change]], int] = {
     wish: 6, wish_otherwise: 2, wish_no_more: 1,
     sell: 10, pay_out: 2, number_lines_anew: 2, rename_transaction: 2, cancel: 3,
     play: 10, play_longer: 2, rename_session: 3, erase_session: 4,
-    copy_rules: 2, merge_rule: 3, rename_rule: 2,
+    copy_rules: 2, merge_rule: 3, rename_rule: 2, translate_rule: 4, relabel_text: 1,
 }  # fmt: skip
 ENDINGS: dict[Ending, int] = {"commit": 76, "rollback": 12, "commit prepared": 8, "rollback prepared": 4}
 BEGINNINGS = {"begin": 8, "begin isolation level repeatable read": 1, "begin isolation level serializable": 1}

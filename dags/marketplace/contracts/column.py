@@ -12,7 +12,17 @@ from marketplace.contracts import amounts, codes, coordinates, dates, people, sh
 from marketplace.contracts.model import FOLDS, Column
 from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem, Severity, shown
-from marketplace.contracts.values import Invalid, Parsed, is_missing, parse_id, parse_text, trimmed
+from marketplace.contracts.values import (
+    SEPARATOR,
+    Invalid,
+    Parsed,
+    is_missing,
+    parse_id,
+    parse_lines,
+    parse_many,
+    parse_text,
+    trimmed,
+)
 
 Value = str | None
 Parser = Callable[[str], Parsed]
@@ -125,7 +135,7 @@ class ColumnCheck:
             parsed = self._parse(text)
         except Invalid as error:
             detail = f"{shown(text)}: {error}; accepted: {self._accepted}"
-            if self.column.required:
+            if self.column.required or self.column.invalid == "reject":
                 return self._refused(error.kind, detail)
             return self._found(self._nothing, error.kind, detail, "warning")
         values = (parsed.value,) if self._key is None else (parsed.value, self._key(parsed.value))
@@ -148,12 +158,17 @@ class ColumnCheck:
 
 
 def _parser(column: Column, order: dates.DateOrder) -> Parser:
-    """Return the function that reads a value of `column`, trimmed and not missing."""
+    """Return the function that reads what stands in `column`, trimmed and not missing."""
+    parse = _value_parser(column, order)
+    return partial(parse_many, parse=parse) if column.many else parse
+
+
+def _value_parser(column: Column, order: dates.DateOrder) -> Parser:
     match column.type:
         case "id":
             return _id_parser(column)
         case "text" | "name" | "reference":
-            return parse_text
+            return parse_lines if column.keep_lines else parse_text
         case "date":
             return partial(dates.parse_date, order=order)
         case "timestamp":
@@ -224,6 +239,8 @@ def _accepted(column: Column, order: dates.DateOrder) -> str:
         form = ", ".join(column.values)
     if column.pattern:
         form = ", ".join([f"{column.pattern} (a regular expression)", *column.constants])
+    if column.many:
+        form += f"; several with {SEPARATOR} between them"
     if column.minimum is not None:
         form += f", at least {column.minimum:g}"
     if column.maximum is not None:

@@ -36,10 +36,11 @@ POSTGRES_TYPES: dict[str, str] = {
 }  # fmt: skip
 _OPTIONS: dict[str, set[str]] = {
     "id": _TEXTUAL | {"pattern", "fold", "constants", "references"},
-    "text": _TEXTUAL,
+    "text": _TEXTUAL | {"keep_lines"},
     "name": _TEXTUAL | {"normaliser"},
     "reference": _TEXTUAL | {"normaliser", "references"},
-    "enum": _TEXTUAL | {"values", "values_of", "unknown"},
+    "enum": _TEXTUAL | {"values", "values_of", "unknown", "many"},
+    "country": _TEXTUAL | {"many"},
     "email": _TEXTUAL,
     "wkt": _TEXTUAL,
     "amount": _NUMERIC,
@@ -81,6 +82,9 @@ class Column(_Model):
     type: ColumnType
     description: StrictStr = Field(min_length=1)
     required: StrictBool = True
+    invalid: Literal["reject", "accept"] | None = None  # of an optional column; accepted as NULL, with an issue
+    many: StrictBool = False
+    keep_lines: StrictBool = False
     max_length: int = Field(default=200, strict=True, ge=1, le=LONGEST_SHAPE)
     values: dict[StrictStr, tuple[StrictStr, ...]] = {}
     values_of: StrictStr | None = None  # the column (DATASET.COLUMN) whose values they are
@@ -95,12 +99,14 @@ class Column(_Model):
 
     @model_validator(mode="after")
     def _check_options(self) -> Column:
-        common = {"name", "type", "description", "required"}
+        common = {"name", "type", "description", "required", "invalid"}
         for option in sorted(self.model_fields_set - common - _OPTIONS.get(self.type, set())):
             takers = ", ".join(kind for kind, options in _OPTIONS.items() if option in options)
             raise ValueError(f"{option} is not for type {self.type}, only for {takers}")
         for option in sorted(_NEEDED.get(self.type, set()) - self.model_fields_set):
             raise ValueError(f"type {self.type} needs {option}")
+        if self.required and self.invalid is not None:
+            raise ValueError("invalid is for a column that is not required: of a required one each is rejected")
         if self.type != "wkt" and self.max_length > LONGEST:
             raise ValueError(f"max_length: found {self.max_length}; accepted: at most {LONGEST} for type {self.type}")
         if self.pattern is not None:
@@ -132,7 +138,7 @@ class Column(_Model):
     @property
     def stage_columns(self) -> tuple[tuple[str, str], ...]:
         """Return (name, Postgres type) of the staged values: the column and, if matched by name, its key."""
-        own = (self.name, POSTGRES_TYPES[self.type])
+        own = (self.name, POSTGRES_TYPES[self.type] + ("[]" if self.many else ""))
         return (own, (f"{self.name}_key", "text")) if self.normaliser else (own,)
 
 
@@ -222,6 +228,8 @@ class Contract(_Model):
             )
         for name, values in (*rule.when.items(), (rule.column, rule.in_ or rule.not_in or ())):
             column = self.column(name)
+            if column.many:
+                raise ValueError(f"rule {rule.reason}: {name} has many values; a rule is about columns that have one")
             for value in values:
                 if column.type == "enum" and column.unknown == "reject" and value not in column.values:
                     accepted = ", ".join(column.values)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from typing import NamedTuple
 
 # A cell that says nothing, compared without case and padding.
 MISSING = frozenset({"", "null", "n/a", "nan", "none", "-"})
+
+# Between the values of a column that has many: no comma, which would need quotes, and no bar, as in Xbox Series X|S.
+SEPARATOR = ";"
 
 # Invisible characters that spreadsheets leave around a value; str.strip() takes them for content.
 _INVISIBLE = "\ufeff\u200b\u2060"
@@ -68,3 +72,33 @@ def parse_id(text: str) -> Parsed:
     if not text.isprintable():
         raise Invalid("invalid_id", "it has a line break, a tab or a control character in it")
     return Parsed(clean_text(text))
+
+
+def parse_lines(text: str) -> Parsed:
+    r"""Read a free text whose lines stay lines; white space within them is made regular.
+
+    >>> parse_lines("Dear  Ann,\r\n\r\nit is out. ").value
+    'Dear Ann,\n\nit is out.'
+    """
+    return Parsed("\n".join(map(clean_text, text.splitlines())).strip())
+
+
+def parse_many(text: str, parse: Callable[[str], Parsed]) -> Parsed:
+    """Read several values, each of them by `parse`, as an array for Postgres: in order, each once.
+
+    Raises Invalid when one of them is, naming it, or when there is none.
+    """
+    kind, notes, values = None, [], set()
+    for part in filter(None, map(trimmed, text.split(SEPARATOR))):
+        try:
+            value, found, note = parse(part)
+        except Invalid as error:
+            raise Invalid(error.kind, f"{part!r}: {error}") from error
+        values.add(value)
+        if found is not None:
+            kind = found
+            notes.append(f"{part!r}: {note}")
+    if not values:
+        raise Invalid("missing", "it has separators and no value")
+    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in sorted(values))
+    return Parsed("{" + ",".join(f'"{value}"' for value in quoted) + "}", kind, "; ".join(notes))

@@ -167,7 +167,10 @@ def finish(
     archive_key: str | None,
     reason: str | None = None,
 ) -> None:
-    """Write a load's account, in the caller's transaction. Raises ClaimLostError when the claim is not `run`'s."""
+    """Write a load's account, and what the warehouse is told of it, in the caller's transaction.
+
+    Raises ClaimLostError when the claim is not `run`'s.
+    """
     cursor = execute(
         connection,
         "ledger/finish.sql",
@@ -184,6 +187,7 @@ def finish(
     )
     if cursor.rowcount != 1:
         raise ClaimLostError(f"Load {load.load_id} ({load.object_key}) was taken over while it ran: rolled back.")
+    execute(connection, "ledger/tell.sql", {"load_id": load.load_id})
 
 
 def note_failure(connection: Connection, load_id: int, run: str, error: BaseException) -> None:

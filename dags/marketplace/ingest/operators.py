@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow.providers.amazon.aws.hooks.s3 import NO_ACL
 from airflow.providers.amazon.aws.operators.s3 import S3CopyObjectOperator, S3DeleteObjectsOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from botocore.exceptions import ClientError
@@ -27,7 +28,10 @@ class ArchiveObjectOperator(S3CopyObjectOperator):
     template_fields: Sequence[str] = ("loaded",)
 
     def __init__(self, *, bucket: str, loaded: Any, **kwargs: Any) -> None:
-        super().__init__(source_bucket_key="", dest_bucket_key="", map_index_template="{{ file }}", **kwargs)
+        # The bucket takes no ACLs, and the hook would send one, for which the role would need another right.
+        super().__init__(
+            source_bucket_key="", dest_bucket_key="", acl_policy=NO_ACL, map_index_template="{{ file }}", **kwargs
+        )
         self.source_bucket_name = self.dest_bucket_name = bucket
         self.loaded = loaded
 

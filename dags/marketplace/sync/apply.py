@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import add
+from typing import TYPE_CHECKING, Any
 
 from marketplace.sync import differences, statements
 from marketplace.sync.plan import Files, Plan, TablePlan
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOCK_TIMEOUT = timedelta(minutes=10)  # of the wait for whoever holds the watermarks: a sync takes a minute or two
+
+STATEMENT_TIMEOUT = timedelta(hours=2)
+
 _REASON_LENGTH = 250  # what ops.sync_run has room for, whatever the characters
 
 
@@ -32,19 +38,24 @@ class WatermarkMovedError(RuntimeError):
     """Another sync has committed since the export: what it wrote would be undone by this one's files."""
 
 
+class LockedError(RuntimeError):
+    """Somebody has held the watermarks for too long."""
+
+
 class IncompleteLoadError(RuntimeError):
     """A COPY has loaded another number of rows than the export has written."""
 
 
-def apply(connection: Connection, plan: Plan) -> bool:
+def apply(connection: Connection, plan: Plan, timeout: timedelta = STATEMENT_TIMEOUT) -> bool:
     """Bring the warehouse to the plan's snapshot and commit; returns False when that was done before.
 
-    `connection` is not in autocommit and at the beginning of a transaction; after an error it is the caller's to roll
-    back. Raises WatermarkMovedError, IncompleteLoadError, and redshift_connector's errors.
+    No statement outlives `timeout`. `connection` is not in autocommit and at the beginning of a transaction; after an
+    error it is the caller's to roll back. Raises WatermarkMovedError, LockedError, IncompleteLoadError, and
+    redshift_connector's errors.
     """
     with closing(connection.cursor()) as cursor:
-        # Before all else: a transaction's snapshot of the warehouse is not taken by LOCK, but by what comes next.
-        cursor.execute("lock ops.sync_state")
+        _lock(connection, cursor)
+        cursor.execute(_limit(timeout))
         if _is_done(cursor, plan):
             connection.rollback()
             return False
@@ -60,6 +71,28 @@ def apply(connection: Connection, plan: Plan) -> bool:
         _move_watermark(cursor, plan)
     connection.commit()
     return True
+
+
+def _lock(connection: Connection, cursor: Cursor) -> None:
+    """Begin the transaction by locking the watermarks, and wait no longer than LOCK_TIMEOUT. Raises LockedError."""
+    from redshift_connector.error import ProgrammingError
+
+    cursor.execute(_limit(LOCK_TIMEOUT))
+    connection.commit()
+    try:
+        # Before all else: a transaction's snapshot of the warehouse is not taken by LOCK, but by what comes next.
+        cursor.execute("lock ops.sync_state")
+    except ProgrammingError as error:
+        if not isinstance(error.args[0], dict) or error.args[0].get("C") != "57014":
+            raise
+        raise LockedError(
+            f"Another session of the warehouse has held ops.sync_state for {LOCK_TIMEOUT}, so nothing was changed: see"
+            " 'A sync that waits for a lock' in docs/runbooks/warehouse.md."
+        ) from None
+
+
+def _limit(time: timedelta) -> str:
+    return f"set statement_timeout to {int(time.total_seconds() * 1000)}"
 
 
 def _is_done(cursor: Cursor, plan: Plan) -> bool:
@@ -127,19 +160,43 @@ def _move_watermark(cursor: Cursor, plan: Plan) -> None:
             for table in plan.tables
         ],
     )  # fmt: skip
+    # One row of a run and a table, also of a run whose export was cleared after it had committed: then of both.
+    cursor.execute(
+        "select table_name, mode, reason, exported, deleted, files, bytes, seconds from ops.sync_run where run_id = %s",
+        (plan.run_id,),
+    )
+    before = {name: tuple(did) for name, *did in cursor.fetchall()}
+    if before:
+        cursor.execute(
+            f"delete from ops.sync_run where run_id = %s and table_name in ({listed})",  # noqa: S608 - placeholders
+            [plan.run_id, *names],
+        )
     _insert(
         cursor,
-        "ops.sync_run (run_id, table_name, mode, reason, store_snapshot, exported, deleted, files, bytes, seconds,"
+        "ops.sync_run (run_id, table_name, mode, reason, exported, deleted, files, bytes, seconds, store_snapshot,"
         " synced_at)",
         [
-            (
-                plan.run_id, table.name, table.mode, (table.reason or "")[:_REASON_LENGTH] or None, mark.snapshot,
-                table.rows.rows, table.gone.rows, table.rows.files + table.gone.files,
-                table.rows.bytes + table.gone.bytes, table.seconds, now,
-            )
+            (plan.run_id, table.name, *_did(table, before.get(table.name)), mark.snapshot, now)
             for table in plan.tables
         ],
     )  # fmt: skip
+
+
+def _did(table: TablePlan, before: tuple[Any, ...] | None) -> tuple[object, ...]:
+    """Return mode, reason, rows exported, keys deleted, files, bytes and seconds of a table's sync and one before."""
+    did = (
+        table.rows.rows,
+        table.gone.rows,
+        table.rows.files + table.gone.files,
+        table.rows.bytes + table.gone.bytes,
+        Decimal(str(table.seconds)),
+    )
+    reason = (table.reason or "")[:_REASON_LENGTH] or None
+    if before is None:
+        return table.mode, reason, *did
+    mode, reason_before, *did_before = before
+    is_full = "full" in (mode, table.mode)
+    return "full" if is_full else table.mode, reason or reason_before, *map(add, did, did_before)
 
 
 def _insert(cursor: Cursor, target: str, rows: Sequence[tuple[object, ...]]) -> None:

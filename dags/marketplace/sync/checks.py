@@ -25,7 +25,7 @@ def store_groups(table: Table) -> sql.Composed:
     """Return the query of the store for key_group, row_count and row_sum of each group of a table's rows."""
     return store.query(
         "sync/check_groups.sql",
-        key_group=sql.SQL(types.key_group(_store_key(table))),
+        key_group=sql.SQL(types.POSTGRES.key_group(_store_key(table))),
         row_sum=sql.SQL(types.POSTGRES.row_sum(_store_row(table))),
         table=_identifier(table),
     )
@@ -33,7 +33,7 @@ def store_groups(table: Table) -> sql.Composed:
 
 def store_row_hash(table: Table) -> sql.SQL:
     """Return the store's expression for the checksum of a row."""
-    return sql.SQL(types.row_hash(_store_row(table)))
+    return sql.SQL(types.POSTGRES.row_hash(_store_row(table)))
 
 
 def written_since(snapshot: str) -> sql.Composed:
@@ -60,7 +60,7 @@ def store_rows(table: Table, groups: Sequence[str], snapshot: str) -> sql.Compos
         "sync/check_rows.sql",
         key=_list(types.quoted(name) for name in table.key),
         row_hash=store_row_hash(table),
-        key_group=sql.SQL(types.key_group(_store_key(table))),
+        key_group=sql.SQL(types.POSTGRES.key_group(_store_key(table))),
         groups=sql.SQL(", ").join(map(sql.Literal, groups)),
         is_later=sql.SQL("({})").format(written_since(snapshot)),
         table=_identifier(table),
@@ -78,7 +78,7 @@ def warehouse_groups(table: Table) -> str:
     """Return the query of the warehouse for key_group, row_count and row_sum of each group of a table's rows."""
     return _warehouse_query(
         "check_groups.sql",
-        key_group=sql.SQL(types.key_group(_warehouse_key(table))),
+        key_group=sql.SQL(types.REDSHIFT.key_group(_warehouse_key(table))),
         row_sum=sql.SQL(types.REDSHIFT.row_sum(_warehouse_row(table))),
         compared=_identifier(table),
     )
@@ -86,7 +86,7 @@ def warehouse_groups(table: Table) -> str:
 
 def warehouse_row_hash(table: Table) -> str:
     """Return the warehouse's expression for the checksum of a row of `t`."""
-    return types.row_hash(_warehouse_row(table))
+    return types.REDSHIFT.row_hash(_warehouse_row(table))
 
 
 def create_reference(table: Table) -> str:
@@ -110,13 +110,14 @@ def find_differences(table: Table, groups: Sequence[str] | None) -> str:
         is_compared = sql.SQL("exists (select 1 from sync_reference as k where {})").format(_same_key(table, "t", "k"))
     else:
         is_compared = sql.SQL("{} in ({})").format(
-            sql.SQL(types.key_group(_warehouse_key(table))), sql.SQL(", ").join(map(sql.Literal, groups))
+            sql.SQL(types.REDSHIFT.key_group(_warehouse_key(table))), sql.SQL(", ").join(map(sql.Literal, groups))
         )
     return _warehouse_query(
         "find_differences.sql",
         key=_list(f"coalesce({_of('r', name)}, {_of('f', name)}) as {types.quoted(name)}" for name in table.key),
         table_key=_list(_of("t", name) for name in table.key),
-        row_key=_list(_of("h", name) for name in table.key),
+        row_key=_list(f"min({_of('h', name)}) as {types.quoted(name)}" for name in table.key),
+        key_text=sql.SQL(types.REDSHIFT.text(_warehouse_key(table))),
         row_hash=sql.SQL(warehouse_row_hash(table)),
         same_key=_same_key(table, "r", "f"),
         compared=_identifier(table),
@@ -127,6 +128,15 @@ def find_differences(table: Table, groups: Sequence[str] | None) -> str:
 def count_differences() -> str:
     """Return the query for how many keys of sync_found have which kind of difference."""
     return _warehouse_query("count_differences.sql")
+
+
+def explained_groups(table: Table) -> str:
+    """Return the query for the groups that have a key of sync_found, or one that the store has changed since."""
+    return _warehouse_query(
+        "explained_groups.sql",
+        changed_group=sql.SQL(types.REDSHIFT.key_group(_warehouse_key(table, "r"))),
+        found_group=sql.SQL(types.REDSHIFT.key_group(_warehouse_key(table, "f"))),
+    )
 
 
 def list_differences(table: Table, most: int) -> str:
@@ -157,20 +167,21 @@ def _same_key(table: Table, left: str, right: str) -> sql.SQL:
     return sql.SQL(" and ".join(f"{_of(left, name)} = {_of(right, name)}" for name in table.key))
 
 
-def _store_row(table: Table) -> types.Expressions:
-    return [(target.export, target.type) for target in table.targets]
+def _store_row(table: Table) -> list[types.Value]:
+    return [types.Value(target.export, target.type, target.nullable) for target in table.targets]
 
 
-def _store_key(table: Table) -> types.Expressions:
-    return [(target.export, target.type) for target in _key_targets(table)]
+def _store_key(table: Table) -> list[types.Value]:
+    return [types.Value(target.export, target.type, target.nullable) for target in _key_targets(table)]
 
 
-def _warehouse_row(table: Table) -> types.Expressions:
-    return [(_of("t", target.name), target.type) for target in table.targets]
+# What the warehouse's columns hold is what is to be found out: any may be NULL there.
+def _warehouse_row(table: Table) -> list[types.Value]:
+    return [types.Value(_of("t", target.name), target.type) for target in table.targets]
 
 
-def _warehouse_key(table: Table) -> types.Expressions:
-    return [(_of("t", target.name), target.type) for target in _key_targets(table)]
+def _warehouse_key(table: Table, alias: str = "t") -> list[types.Value]:
+    return [types.Value(_of(alias, target.name), target.type) for target in _key_targets(table)]
 
 
 def _key_targets(table: Table) -> Iterator[types.Target]:

@@ -21,6 +21,8 @@ FULL_CHECK_EVERY = timedelta(days=1)
 # So many keys of a table are written down by a run, and named in an error; of more it is told how many they are.
 MOST_LISTED = 1000
 _MOST_NAMED = 10
+# So many keys of a table are repaired by a run, or a few more: they go into the text of its queries.
+MOST_REPAIRED = 5000
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,20 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """What is wrong with a table of the warehouse: how many keys by kind, and the first of them."""
+    """What is wrong with a table of the warehouse: how many keys by kind, and the first of them.
+
+    `groups` are groups of keys whose checksums differ, and no reason for it was found in their rows.
+    """
 
     table: str
     counts: dict[Kind, int]
     listed: list[Difference]
+    groups: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
-        """Return how many keys differ, listed or not."""
-        return sum(self.counts.values())
+        """Return how many keys differ, listed or not, and groups of keys without one that does."""
+        return sum(self.counts.values()) + len(self.groups)
 
     @property
     def is_listed(self) -> bool:
@@ -51,11 +57,19 @@ class Differences:
 
     def __str__(self) -> str:
         """Return what differs in a few words, with the first keys."""
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items()))
-        named = self.listed[:_MOST_NAMED]
-        keys = "; ".join(f"{found.kind} {_text(found.key)}" for found in named)
-        more = self.total - len(named)
-        return f"{self.table}: {kinds}: {keys}" + (f"; and {more:,} more" if more else "")
+        said = []
+        if self.counts:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.counts.items()))
+            named = self.listed[:_MOST_NAMED]
+            keys = "; ".join(f"{found.kind} {_text(found.key)}" for found in named)
+            more = sum(self.counts.values()) - len(named)
+            said.append(f"{kinds}: {keys}" + (f"; and {more:,} more" if more else ""))
+        if self.groups:
+            said.append(
+                f"{len(self.groups):,} groups of keys differ, and no row of them does: load the table anew"
+                f" (full_reload): {', '.join(self.groups[:_MOST_NAMED])}"
+            )
+        return f"{self.table}: {'; '.join(said)}"
 
 
 @dataclass(frozen=True)
@@ -67,16 +81,32 @@ class Open:
 
 
 def read_open(connection: Connection) -> dict[str, Open]:
-    """Return the open differences of the warehouse by the tables' names."""
+    """Return the open differences of the warehouse by the tables' names: of each table the first MOST_REPAIRED.
+
+    Those that were found at one time come together, so that what was found until then is what they are.
+    """
     with closing(connection.cursor()) as cursor:
         cursor.execute(
-            "select table_name, key, max(found_at) from ops.sync_difference where repaired_by is null"
-            " group by table_name, key order by table_name, key"
+            "select table_name, key, found_at from ("
+            "select table_name, key, found_at, rank() over (partition by table_name order by found_at) as place"
+            " from ops.sync_difference where repaired_by is null"
+            ") as opened where place <= %s order by table_name, key",
+            (MOST_REPAIRED,),
         )
-        found: dict[str, list[tuple[Key, datetime]]] = {}
+        found: dict[str, dict[str, datetime]] = {}
         for table, key, found_at in cursor.fetchall():
-            found.setdefault(table, []).append((json.loads(key), found_at))
-    return {table: Open([key for key, _ in rows], max(at for _, at in rows)) for table, rows in found.items()}
+            keys = found.setdefault(table, {})
+            keys[key] = max(found_at, keys.get(key, found_at))
+    return {table: Open([json.loads(key) for key in keys], max(keys.values())) for table, keys in found.items()}
+
+
+def last_found(connection: Connection) -> dict[str, Open]:
+    """Return, for tables that are loaded in full, that all their open differences are mended by that, key or no key."""
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "select table_name, max(found_at) from ops.sync_difference where repaired_by is null group by table_name"
+        )
+        return {table: Open([], until) for table, until in cursor.fetchall()}
 
 
 def count_open(connection: Connection) -> int:

@@ -17,14 +17,14 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from marketplace.store import query
 from marketplace.sync import checks, statements, watermark
-from marketplace.sync.differences import Key, Open, is_due, last_full_checks, read_open
+from marketplace.sync.differences import Key, Open, is_due, last_found, last_full_checks, read_open
 from marketplace.sync.files import FileSet, copy_out
 from marketplace.sync.plan import Check, Files, Plan, TablePlan
 from marketplace.sync.tables import Table, added_columns, read_tables, read_warehouse
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+Compare = Literal["touched", "all", "none"]
 Connect = Callable[[], psycopg.Connection[Any]]
 _T = TypeVar("_T")
 PREFIX = "sync/"
@@ -57,21 +58,22 @@ def export(
     tables: Collection[str] = (),
     full_reload: bool = False,
     repair: bool = False,
-    check_all: bool = False,
+    compare: Compare = "touched",
     dry_run: bool = False,
 ) -> Plan:
     """Write what has changed of the tables (default: all) to `bucket`, and return what is to be done with it.
 
     `connect` opens connections to the store's primary as store_writer; the warehouse is only read. `repair` adds the
-    rows of all open differences. `check_all` has all rows compared afterwards, as once a day; else those that are
-    loaded. A dry run counts the rows and writes nothing anywhere. Raises SourceError, SchemaDriftError,
-    UnknownTableError, and what PostgreSQL and S3 raise.
+    rows of open differences. `compare` says what is compared afterwards: the rows that are loaded (and once a day all),
+    all rows now, or none, which leaves it to the comparison of all. A dry run counts the rows and writes nothing
+    anywhere. Raises SourceError, SchemaDriftError, UnknownTableError, and what PostgreSQL and S3 raise.
     """
     token = uuid.uuid4().hex
     prefix = f"{PREFIX}{re.sub(r'[^A-Za-z0-9._-]', '_', run_id)}/{token}/"
     state = watermark.read_state(warehouse)
     there = read_warehouse(warehouse)
-    opened = read_open(warehouse)
+    opened = read_open(warehouse) if repair else {}
+    ended = last_found(warehouse)
     checked_at = last_full_checks(warehouse)
     warehouse.rollback()
     with closing(connect()) as connection:
@@ -95,8 +97,10 @@ def export(
             reason = "this run was told to" if full_reload else _reason(first, table, old, known, position, new)
             if reason is None and old and old.definition != definition:
                 reason = "the table was defined anew since, in the store or in the warehouse"
-            check: Check = "all" if reason or check_all or is_due(checked_at.get(name)) else "changed"
-            mended = opened.get(name) if repair or reason else None
+            check: Check = "none"
+            if compare != "none":
+                check = "all" if reason or compare == "all" or is_due(checked_at.get(name)) else "changed"
+            mended = ended.get(name) if reason else opened.get(name)
             jobs.append(_Job(table, definition, old, reason, new, check, mended))
         done = [job.count(first) for job in jobs] if dry_run else _write_all(jobs, readers, s3, bucket, prefix)
         if not dry_run:
@@ -216,7 +220,9 @@ class _Job:
         return done
 
     def write_check(self, connection: psycopg.Connection[Any], files: Callable[[str], FileSet]) -> Files:
-        """Write what the warehouse is compared with afterwards, and return its files."""
+        """Write what the warehouse is compared with afterwards, if it is, and return its files."""
+        if self.check == "none":
+            return Files("")
         with files(f"{self.table.name}/checked") as checked:
             for block, count in copy_out(connection, statements.copy_out(self.check_query())):
                 checked.write(block, count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.s3 import S3Hook
@@ -12,15 +13,17 @@ from airflow.providers.amazon.aws.operators.s3 import S3CreateObjectOperator
 from airflow.providers.common.sql.operators.sql import SQLExecuteQueryOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from marketplace import warehouse
+from marketplace import connections, warehouse
 
 if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
     from mypy_boto3_s3 import S3Client
     from redshift_connector.core import Connection
 
     from marketplace.sync.plan import Plan
 
 ATTEMPTS = 3
+TIMEOUT = timedelta(hours=2)  # of a statement, in a task that has no limit of its own
 # What another transaction caused, so that the same statements may go through next time: two SQLSTATEs, and 1023, which
 # is Redshift's number of "Serializable isolation violation on table".
 _CONFLICT = re.compile(r"\b1023\b|Serializable isolation violation|could not serialize access")
@@ -38,17 +41,22 @@ class RedshiftSQLOperator(SQLExecuteQueryOperator):
 
     A transaction that Redshift ended because of another one is begun anew, ATTEMPTS times in all. Of a COPY that
     failed the error says which file, line and column it was, from sys_load_error_detail, and why; values are left out.
-    The statements are a list, or a text of several; the result is the last one's, if it has any.
+    The statements are a list, or a text of several; the result is the last one's, if it has any. None of them outlives
+    the task's execution_timeout: a worker that was killed would leave it running.
     """
 
-    def __init__(self, *, sql: str | list[str] = "", conn_id: str = warehouse.CONNECTION, **kwargs: Any) -> None:
-        super().__init__(sql=sql, conn_id=conn_id, split_statements=True, **kwargs)
+    def __init__(self, *, sql: str | list[str] = "", **kwargs: Any) -> None:
+        super().__init__(sql=sql, conn_id=warehouse.CONNECTION, split_statements=True, **kwargs)
+
+    def get_db_hook(self) -> DbApiHook:
+        """Return the warehouse's hook, as all tasks have it."""
+        return connections.warehouse_hook()
 
     def execute(self, context: Any) -> Any:
         """Run the statements and commit; raises RedshiftError, and what `work` raises."""
         from redshift_connector.error import DatabaseError
 
-        with closing(self.get_db_hook().get_conn()) as connection:
+        with closing(connections.warehouse(self.execution_timeout or TIMEOUT)) as connection:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return self.work(connection, context)
@@ -64,8 +72,7 @@ class RedshiftSQLOperator(SQLExecuteQueryOperator):
 
     def work(self, connection: Connection, context: Any) -> Any:
         """Do what is to be done in a transaction and commit it; raises redshift_connector's errors."""
-        hook = self.get_db_hook()
-        texts = self.sql if isinstance(self.sql, list) else hook.split_sql_string(self.sql)
+        texts = self.sql if isinstance(self.sql, list) else self.get_db_hook().split_sql_string(self.sql)
         result = None
         with closing(connection.cursor()) as cursor:
             for text in texts:
@@ -95,7 +102,7 @@ class ApplySyncOperator(RedshiftSQLOperator):
 
         plan = read_plan(S3Hook().conn, self.exported["bucket"], self.exported["prefix"])
         try:
-            applied = apply(connection, plan)
+            applied = apply(connection, plan, self.execution_timeout or TIMEOUT)
         except (IncompleteLoadError, WatermarkMovedError) as error:
             raise AirflowFailException(str(error)) from None
         if not applied:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Mode = Literal["incremental", "full"]
-Check = Literal["changed", "all"]
+Check = Literal["none", "changed", "all"]
 FILE = "plan.json"
 SUFFIX = ".csv.gz"
 
@@ -54,11 +54,11 @@ def file_key(prefix: str, name: str, number: int) -> str:
 class TablePlan:
     """What is done to a table: the files of its changed (or all) rows, those of the keys that are gone, and why.
 
-    `checked` is what the warehouse is compared with afterwards: a checksum of each row that is changed or gone, or
-    checksums of all rows by groups. `mends` says which open differences are mended: those found until then (ISO 8601).
-    `before` is the token of the watermark that the warehouse must still have, None for none; `definition` what both
-    sides' tables are by definition (marketplace.sync.tables). `columns` are the
-    warehouse's, in the files' order; `added` those that it has not yet, with their types.
+    `checked` is what the warehouse is compared with afterwards, if it is: a checksum of each row that is changed or
+    gone, or checksums of all rows by groups. `mends` says which open differences are mended: those found until then
+    (ISO 8601). `before` is the token of the watermark that the warehouse must still have, None for none; `definition`
+    what both sides' tables are by definition (marketplace.sync.tables). `columns` are the warehouse's, in the files'
+    order; `added` those that it has not yet, with their types.
     """
 
     name: str

@@ -184,8 +184,8 @@ def compare_rows(
     """Compare rows of a table of the warehouse with what the store says of them, key by key.
 
     `cursor` is one of the warehouse's, within a transaction. `load_reference` fills its temporary table
-    sync_reference, which is there by then, with what the store says of the rows of `groups`; or, if that is None, of
-    the rows that are to be compared.
+    sync_reference, which is there by then, with what the store says of the rows of `groups`, which have been found to
+    differ; or, if that is None, of the rows that are to be compared.
     """
     cursor.execute(checks.create_reference(table))
     load_reference()
@@ -194,7 +194,11 @@ def compare_rows(
     counts = {kind: int(count) for kind, count in cursor.fetchall()}
     cursor.execute(checks.list_differences(table, MOST_LISTED))
     listed = [Difference(dict(zip(table.key, key, strict=True)), kind) for *key, kind in cursor.fetchall()]
+    unexplained: set[str] = set()
+    if groups:
+        cursor.execute(checks.explained_groups(table))
+        unexplained = set(groups) - {group for (group,) in cursor.fetchall()}
     # Temporary tables live as long as the session, and the next table's are of other columns.
     cursor.execute("drop table sync_reference")
     cursor.execute("drop table sync_found")
-    return Differences(table.name, counts, listed)
+    return Differences(table.name, counts, listed, tuple(sorted(unexplained)))

@@ -17,7 +17,7 @@ from psycopg import sql
 from marketplace.sync import checks
 from marketplace.sync.differences import Key
 from marketplace.sync.plan import Files, Plan, TablePlan
-from marketplace.sync.tables import SCHEMA, Table, qualified
+from marketplace.sync.tables import Table, qualified
 from marketplace.sync.types import quoted
 
 # NULL in the files. No text of the store is this: its tables' checks see to it.
@@ -145,12 +145,12 @@ def _match(table: TablePlan, other: str) -> str:
 
 def stage(table: TablePlan) -> str:
     """Return the name of the temporary table of a table's changed rows."""
-    return quoted(f"changed_{table.name.removeprefix(SCHEMA + '.')}")
+    return quoted("changed_" + table.name.replace(".", "_"))
 
 
 def gone_stage(table: TablePlan) -> str:
     """Return the name of the temporary table of a table's keys that are gone."""
-    return quoted(f"gone_{table.name.removeprefix(SCHEMA + '.')}")
+    return quoted("gone_" + table.name.replace(".", "_"))
 
 
 def copy_files(plan: Plan, target: str, columns: Sequence[str], files: Files) -> str:
@@ -165,7 +165,9 @@ def copy_files(plan: Plan, target: str, columns: Sequence[str], files: Files) ->
 def merge(table: TablePlan) -> str:
     """Return the statement that brings the changed rows from their stage into the table."""
     source, target = stage(table), qualified(table.name)
-    changed = ", ".join(f"{quoted(name)} = {source}.{quoted(name)}" for name in table.columns if name not in table.key)
+    # Redshift's MERGE has to update something: where there is nothing beside the key, the key to what it is.
+    columns = [name for name in table.columns if name not in table.key] or table.key[-1:]
+    changed = ", ".join(f"{quoted(name)} = {source}.{quoted(name)}" for name in columns)
     return (
         f"merge into {target} using {source} on {_match(table, source)}"  # noqa: S608 - names of the catalog, in quotes
         f" when matched then update set {changed}"

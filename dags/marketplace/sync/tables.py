@@ -19,7 +19,7 @@ from marketplace.sync.types import Column, Target, TypeMapError, quoted, targets
 if TYPE_CHECKING:
     from redshift_connector.core import Connection as RedshiftConnection
 
-SCHEMA = "store"
+SCHEMAS = ["geo", "ops", "store"]
 
 
 class SchemaDriftError(RuntimeError):
@@ -60,7 +60,7 @@ def read_tables(connection: psycopg.Connection[Any]) -> dict[str, Table]:
     Raises SchemaDriftError for one without a primary key, whose rows could not be told apart, and for one without the
     triggers that note its changes.
     """
-    found = connection.execute(query("sync/tables.sql"), {"schema": SCHEMA}).fetchall()
+    found = connection.execute(query("sync/tables.sql"), {"schemas": SCHEMAS}).fetchall()
     tables = {}
     for name, key, size, definition, is_tracked, names, types, nullable in found:
         if not key:
@@ -77,32 +77,34 @@ def read_tables(connection: psycopg.Connection[Any]) -> dict[str, Table]:
 
 
 def read_warehouse(connection: RedshiftConnection) -> dict[str, WarehouseTable]:
-    """Return the tables of the warehouse's schema of the same name, by their names."""
+    """Return the tables of the warehouse's schemas of the same names, by their names."""
     with closing(connection.cursor()) as cursor:
         cursor.execute(
-            "select table_name, column_name, data_type, character_maximum_length, numeric_precision, numeric_scale"
-            " from svv_columns where table_schema = %s order by table_name, ordinal_position",
-            (SCHEMA,),
+            "select table_schema || '.' || table_name, column_name, data_type, character_maximum_length,"
+            " numeric_precision, numeric_scale"
+            " from svv_columns where table_schema in (%s, %s, %s) order by 1, ordinal_position",
+            SCHEMAS,
         )
         columns: dict[str, dict[str, str]] = {}
         for table, column, *type_ in cursor.fetchall():
-            columns.setdefault(f"{SCHEMA}.{table}", {})[column] = _written(*type_)
+            columns.setdefault(table, {})[column] = _written(*type_)
         cursor.execute(
-            "select k.table_name, k.column_name from information_schema.table_constraints c"
+            "select k.table_schema || '.' || k.table_name, k.column_name from information_schema.table_constraints c"
             " inner join information_schema.key_column_usage k on c.constraint_name = k.constraint_name"
             " and c.table_schema = k.table_schema and c.table_name = k.table_name"
-            " where c.constraint_type = 'PRIMARY KEY' and c.table_schema = %s order by k.ordinal_position",
-            (SCHEMA,),
+            " where c.constraint_type = 'PRIMARY KEY' and c.table_schema in (%s, %s, %s) order by k.ordinal_position",
+            SCHEMAS,
         )
         keys: dict[str, list[str]] = {}
         for table, column in cursor.fetchall():
-            keys.setdefault(f"{SCHEMA}.{table}", []).append(column)
+            keys.setdefault(table, []).append(column)
         cursor.execute(
-            "select c.relname, c.oid from pg_class c inner join pg_namespace n on c.relnamespace = n.oid"
-            " where n.nspname = %s and c.relkind = 'r'",
-            (SCHEMA,),
+            "select n.nspname || '.' || c.relname, c.oid from pg_class c"
+            " inner join pg_namespace n on c.relnamespace = n.oid"
+            " where n.nspname in (%s, %s, %s) and c.relkind = 'r'",
+            SCHEMAS,
         )
-        oids = {f"{SCHEMA}.{table}": int(oid) for table, oid in cursor.fetchall()}
+        oids = {table: int(oid) for table, oid in cursor.fetchall()}
     return {name: WarehouseTable(of, tuple(keys.get(name, ())), oids.get(name, 0)) for name, of in columns.items()}
 
 

@@ -11,7 +11,7 @@ from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.observability import stats
 
-from marketplace import connections, settings
+from marketplace import assets, connections, metrics, settings
 from marketplace.sync import export as exports
 from marketplace.sync import lag
 from marketplace.sync import reconcile as reconciliation
@@ -29,7 +29,7 @@ def export(params: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str,
     # One reader may wait for the other until the last table is written.
     connect = connections.store("writer", timeout, idle_timeout=timeout)
     try:
-        with closing(connections.warehouse()) as warehouse:
+        with closing(connections.warehouse(timeout)) as warehouse:
             plan = exports.export(
                 connect,
                 warehouse,
@@ -39,7 +39,7 @@ def export(params: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str,
                 tables=params["tables"],
                 full_reload=params["full_reload"],
                 repair=params["repair"],
-                check_all=params["reconcile"] == "all",
+                compare=params["reconcile"],
                 dry_run=params["dry_run"],
             )
     except (SchemaDriftError, SourceError, exports.UnknownTableError) as error:
@@ -47,31 +47,38 @@ def export(params: dict[str, Any], run_id: str, timeout: timedelta) -> dict[str,
     return {**plan.summary(), "dry_run": params["dry_run"]}
 
 
-def reconcile(exported: dict[str, Any], timeout: timedelta) -> None:
+def reconcile(exported: dict[str, Any], outlet_events: Any, timeout: timedelta) -> None:
     """Compare the warehouse with the store after an apply, as far as the export has provided for it.
+
+    Announces the warehouse when the apply had anything to change.
 
     Fails for good when they differ, naming tables and keys: the same would be found again.
     """
     connect = connections.store("writer", timeout)
     s3 = S3Hook().conn
     plan = read_plan(s3, exported["bucket"], exported["prefix"])
-    with closing(connections.warehouse()) as warehouse:
+    with closing(connections.warehouse(timeout)) as warehouse:
         found = reconciliation.reconcile(connect, warehouse, s3, plan)
         # Those of earlier runs too: an alarm is to stay until they are mended, not until the next run looks elsewhere.
-        stats.gauge("marketplace.sync.differences", count_open(warehouse))
+        differences = count_open(warehouse)
+        stats.gauge("marketplace.sync.differences", differences)
+        metrics.publish({"SyncDifferences": differences})
     if found:
         listed = "\n".join(f"  {of}" for of in found)
         raise AirflowFailException(
             f"The warehouse differs from the store:\n{listed}\nThe keys are in its ops.sync_difference; trigger"
             " sync_warehouse with repair to mend them (docs/runbooks/warehouse.md)."
         )
+    if any(table.files or table.mode == "full" for table in plan.tables):
+        outlet_events[assets.SYNC].add(assets.WAREHOUSE, extra={"run_id": plan.run_id})
 
 
 def measure_lag(timeout: timedelta) -> dict[str, Any]:
     """Measure how far the warehouse is behind the store, as metrics and as the task's result."""
-    with closing(connections.warehouse()) as warehouse:
+    with closing(connections.warehouse(timeout)) as warehouse:
         reached = lag.read_reached(warehouse)
     with closing(connections.store("writer", timeout)()) as store:
         measured = lag.measure(store, read_tables(store).values(), reached)
     lag.publish(measured)
+    metrics.publish({"SyncSecondsBehind": measured.seconds_behind, "SyncRowsBehind": measured.rows_behind})
     return asdict(measured)

@@ -10,12 +10,16 @@ function", "STRTOL function"; PostgreSQL's "Data Type Formatting Functions".
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import batched
+from typing import NamedTuple
 
 # A text of more bytes than that is compared by its md5.
 _WIDE_BYTES = 1024
 _NULL = "~"
+_JOINED = " || '|' || "
+_MOST_ARGUMENTS = 99  # of a function of PostgreSQL, but for one
 _VARCHAR = re.compile(r"character varying\((\d+)\)")
 
 
@@ -57,7 +61,8 @@ class _Mapped:
 
 
 # What a type of the store becomes. jsonb is kept as the text that PostgreSQL gives it, which is canonical: SUPER could
-# not be compared. geography cannot be grouped, sorted or unloaded there, so a point is two numbers, to about 10 cm.
+# not be compared. geography cannot be grouped, sorted or unloaded there, so a point is two numbers, to about 10 cm. An
+# outline stays in the store, as a field of a CSV file may be too short for it: geo.area_cell says what lies in an area.
 _TYPES: dict[str, tuple[_Mapped, ...]] = {
     "text": (_Mapped("", "character varying", "{column}"),),
     "integer": (_Mapped("", "integer", "{column}"),),
@@ -65,6 +70,7 @@ _TYPES: dict[str, tuple[_Mapped, ...]] = {
     "boolean": (_Mapped("", "boolean", "{column}"),),
     "date": (_Mapped("", "date", "{column}"),),
     "timestamp with time zone": (_Mapped("", "timestamp with time zone", "{column}"),),
+    "geometry(MultiPolygon,4326)": (),
     "jsonb": (_Mapped("", "character varying", "{column}::text"),),
     "geography(Point,4326)": (
         _Mapped("_longitude", "numeric(9,6)", "public.st_x({column}::public.geometry)::numeric(9, 6)"),
@@ -108,56 +114,85 @@ def quoted(name: str) -> str:
 # ------------------------------------------------------------------------------------------- texts to compare by
 
 
-Expressions = Sequence[tuple[str, str]]  # the SQL of a value, and its type in the warehouse
+class Value(NamedTuple):
+    """The SQL of a value, its type in the warehouse, and whether it may be NULL."""
+
+    sql: str
+    type: str
+    nullable: bool = True
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How an engine makes a number of an md5's first 60 bits, of which it can sum as many as a table may have rows."""
+    """How an engine writes the text of a row, and makes a number of an md5's first 60 bits.
+
+    Of such numbers it can sum as many as a table may have rows.
+    """
 
     name: str
+    text: Callable[[Sequence[Value]], str]
     number: str
 
-    def row_sum(self, columns: Expressions) -> str:
+    def row_hash(self, values: Sequence[Value]) -> str:
+        """Return the SQL of the md5 of a row, or of its key: two rows have the same one only when all values agree."""
+        return f"md5({self.text(values)})"
+
+    def row_sum(self, values: Sequence[Value]) -> str:
         """Return the SQL of a number by which a row counts in the checksum of many."""
-        return self.number.format(md5=row_hash(columns))
+        return self.number.format(md5=self.row_hash(values))
+
+    def key_group(self, key: Sequence[Value]) -> str:
+        """Return the SQL of the group that a row belongs to by its key: one of 4,096, as three hexadecimal digits."""
+        return f"substring({self.row_hash(key)}, 1, 3)"
 
 
-def row_hash(columns: Expressions) -> str:
-    """Return the SQL of the md5 of a row, or of its key: two rows have the same one only when all values agree."""
-    return "md5(" + " || '|' || ".join(canonical(expression, type_) for expression, type_ in columns) + ")"
+def _parts(value: Value) -> list[str]:
+    """Return the SQL of what a value's text is made of, with | between: all of it is NULL when the value is.
 
-
-def key_group(key: Expressions) -> str:
-    """Return the SQL of the group that a row belongs to by its key: one of 4,096, as three hexadecimal digits."""
-    return f"substring({row_hash(key)}, 1, 3)"
-
-
-def canonical(expression: str, type_: str) -> str:
-    """Return the SQL of a value's text, the same in both engines, and of no two different values.
-
-    `type_` is the warehouse's. NULL is ~; a text begins with its length, so that nothing in it can be taken for what
-    follows it.
+    The text is the same in both engines, and of no two different values. One that a person wrote has its length
+    before it, so that nothing in it can be taken for what follows it.
     """
+    expression, type_, _ = value
     if type_.startswith("character varying"):
         length = f"octet_length({expression})"
         # That of a whole row must fit into a text of Redshift, which may have 65,535 bytes.
-        kept = f"case when {length} > {_WIDE_BYTES} then md5({expression}) else {expression} end"
-        text = f"cast({length} as varchar(64)) || ':' || {kept}"
-    elif type_ == "boolean":
-        text = f"case when {expression} then '1' when not {expression} then '0' end"
-    elif type_ == "date":
-        text = f"to_char({expression}, 'YYYY-MM-DD')"
-    elif type_ == "timestamp with time zone":
-        text = f"to_char({expression} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"
-    elif type_.startswith("numeric") or type_ in ("integer", "bigint"):
-        text = f"cast({expression} as varchar(64))"
-    else:
-        raise TypeMapError(f"No text to compare values of the type {type_} by: add it to {__name__}.canonical.")
-    return f"coalesce({text}, '{_NULL}')"
+        return [length, f"case when {length} > {_WIDE_BYTES} then md5({expression}) else {expression} end"]
+    if type_ == "boolean":
+        return [f"case when {expression} then '1' when not {expression} then '0' end"]
+    if type_ == "date":
+        return [f"to_char({expression}, 'YYYY-MM-DD')"]
+    if type_ == "timestamp with time zone":
+        return [f"to_char({expression} at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')"]
+    if type_.startswith("numeric") or type_ in ("integer", "bigint"):
+        return [expression]
+    raise TypeMapError(f"No text to compare values of the type {type_} by: add it to {__name__}.")
+
+
+def _redshift_text(values: Sequence[Value]) -> str:
+    """Return the SQL of a row's text by operators: Redshift's concat takes two texts, and no numbers."""
+
+    def of(value: Value) -> str:
+        first, *rest = _parts(value)
+        return f"coalesce({_JOINED.join([f'cast({first} as varchar(64))', *rest])}, '{_NULL}')"
+
+    return _JOINED.join(map(of, values))
+
+
+def _postgres_text(values: Sequence[Value]) -> str:
+    """Return the SQL of the same text by a function, which takes two thirds of the time that operators do.
+
+    It leaves out what is NULL.
+    """
+
+    def of(value: Value) -> list[str]:
+        first, *rest = _parts(value)
+        return [f"coalesce(({first})::text, '{_NULL}')" if value.nullable else first, *rest]
+
+    parts = [part for value in values for part in of(value)]
+    return _JOINED.join(f"concat_ws('|', {', '.join(some)})" for some in batched(parts, _MOST_ARGUMENTS))
 
 
 # STRTOL's numbers have 64 bits and a sign: 15 digits fit. Sums of them need more: PostgreSQL's of bigint are numeric,
 # Redshift's are not.
-POSTGRES = Engine("PostgreSQL", "('x' || substr({md5}, 1, 15))::bit(60)::bigint")
-REDSHIFT = Engine("Redshift", "cast(strtol(substring({md5}, 1, 15), 16) as decimal(38, 0))")
+POSTGRES = Engine("PostgreSQL", _postgres_text, "('x' || substr({md5}, 1, 15))::bit(60)::bigint")
+REDSHIFT = Engine("Redshift", _redshift_text, "cast(strtol(substring({md5}, 1, 15), 16) as decimal(38, 0))")

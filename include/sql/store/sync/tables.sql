@@ -1,6 +1,7 @@
--- The tables of a schema that the warehouse sync reads, each with its key and its columns but row_xid. definition tells
--- whether a table is still the same: its columns in their order, and the file that a rewrite of the table replaces.
--- Parameters: schema.
+-- The tables of some schemas that the warehouse sync reads, each with its key and its columns but row_xid. definition
+-- tells whether a table is still the same: its columns in their order, and the file that a rewrite of the table
+-- replaces. Two tables have a row_xid for the sync's own sake.
+-- Parameters: schemas.
 select
     n.nspname || '.' || c.relname as table_name,
     (
@@ -33,7 +34,8 @@ select
 from pg_catalog.pg_class as c
 inner join pg_catalog.pg_namespace as n on c.relnamespace = n.oid
 inner join pg_catalog.pg_attribute as a on c.oid = a.attrelid
-where n.nspname = %(schema)s
+where n.nspname = any(%(schemas)s)
+  and c.oid not in ('ops.tombstone'::regclass, 'ops.sync_reload'::regclass)
   and c.relkind = 'r'
   and a.attnum > 0
   and not a.attisdropped
