@@ -77,7 +77,7 @@ def clone(tmp_path: Path) -> Path:
         shutil.copy(REPO / name, tmp_path)
     (tmp_path / "include" / "sql").mkdir(parents=True)  # by which include/ is found
     (tmp_path / ".venv").symlink_to(REPO / ".venv")
-    for package in ("bench", "dags/marketplace", "infra", "local"):  # mypy insists on what its settings name
+    for package in ("bench", "dags/marketplace", "infra", "local", "plugins"):  # mypy insists on what its settings name
         (tmp_path / package).mkdir(parents=True)
         (tmp_path / package / "__init__.py").touch()
     subprocess.run(["git", "init", "--quiet", "--initial-branch", "main"], cwd=tmp_path, check=True)

@@ -69,9 +69,11 @@ def test_the_job_is_measured_and_its_result_is_checked(
         **dict.fromkeys(("copy_1k", "copy_sorted_1k", "copy_no_keys_1k"), truth["accepted"]),
     }
     assert result["command"] == f"make bench JOB=ingest ROWS={ROWS}"
-    assert result["ratios"].keys() == {
+    # Of so small a file the server's processor may take too little for the kernel's clock, which counts in hundredths.
+    measurable = {"server_cpu_seconds: ours_1k / copy_1k"} if cases["copy_1k"]["server_cpu_seconds"] else set()
+    assert result["ratios"].keys() == measurable | {
         "seconds: copy_1k / ours_1k", "seconds: copy_sorted_1k / ours_1k", "seconds: ours_1k / ours_again_1k",
-        "seconds: ours_1k / ours_corrected_1k", "server_cpu_seconds: ours_1k / copy_1k",
+        "seconds: ours_1k / ours_corrected_1k",
     }  # fmt: skip
     assert page.section(result, "images/x.svg", "seconds")
 

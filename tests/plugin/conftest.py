@@ -23,7 +23,6 @@ from local.supervisor import wait_until
 from tests import emulators
 
 REPO = Path(__file__).resolve().parents[2]
-NOW = datetime.now(UTC)
 # Each user with a role; nobody has none.
 USERS = {"admin": "admin", "user": "user", "viewer": "viewer", "nobody": ""}
 
@@ -123,7 +122,7 @@ class Buckets:
 
 def iso(ago: timedelta = timedelta(minutes=1)) -> str:
     """Return a time of not long ago."""
-    return (NOW - ago).isoformat()
+    return (datetime.now(UTC) - ago).isoformat()
 
 
 @pytest.fixture(scope="session")

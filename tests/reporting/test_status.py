@@ -18,8 +18,6 @@ from marketplace.reporting.status import Sources
 from tests.ingest.conftest import Ingestion
 from tests.sync.conftest import Sync
 
-NOW = datetime.now(UTC)
-
 
 class Published:
     """Publishes the status of a store, a warehouse, two buckets and a queue of its own."""
@@ -27,10 +25,11 @@ class Published:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.s3 = sources.s3
+        self.now = datetime.now(UTC)
 
-    def publish(self, now: datetime = NOW, **changed: Any) -> dict[str, Any]:
-        """Publish, and return what the page would read."""
-        self.unknown = status.publish(replace(self.sources, **changed), now)
+    def publish(self, later: timedelta = timedelta(), **changed: Any) -> dict[str, Any]:
+        """Publish, as so much later than this began, and return what the page would read."""
+        self.unknown = status.publish(replace(self.sources, **changed), self.now + later)
         return self.read(status.LATEST)
 
     def read(self, key: str) -> Any:
@@ -67,11 +66,11 @@ def values(published: dict[str, Any]) -> dict[str, Any]:
 
 def test_before_anything_has_happened_each_part_says_so(published: Published) -> None:
     found = published.publish()
-    assert (found["version"], found["written_at"]) == (1, NOW.isoformat())
-    assert {part["as_of"] for part in found["parts"].values()} == {NOW.isoformat()}
+    assert (found["version"], found["written_at"]) == (1, published.now.isoformat())
+    assert {part["as_of"] for part in found["parts"].values()} == {published.now.isoformat()}
     value = values(found)
     assert value["files"] == {"last": None, "waiting": 0, "oldest_put_at": None, "failed": 0}
-    assert value["rows"] == {"day": NOW.date().isoformat(), "datasets": []}
+    assert value["rows"] == {"day": published.now.date().isoformat(), "datasets": []}
     assert (value["rejected"]["groups"], value["held"]["groups"]) == ([], [])
     assert value["sync"]["last"] is None
     assert value["reconcile"] == {"last": None, "open": 0, "by_table": []}
@@ -205,7 +204,7 @@ def test_rows_that_wait_say_for_what_and_since_when(published: Published, ingest
     assert (group["dataset"], group["ref_dataset"], group["rows"], group["shown"]) == ("wishlist", "game", 2, 2)
     assert [line["ref_value"] for line in published.read(group["key"])["lines"]] == ["G-404", "G-405"]
     assert "held" not in {one["part"] for one in found["attention"]}
-    later = published.publish(NOW + timedelta(days=8))
+    later = published.publish(timedelta(days=8))
     texts = [one["text"] for one in later["attention"] if one["part"] == "held"]
     assert texts == ["Rows of wishlist wait for more than 7 days for what they refer to"]
 
@@ -249,7 +248,7 @@ def test_a_part_that_is_down_keeps_its_last_value_and_the_others_go_on(
 ) -> None:
     ingestion.put("publisher", "P-1,,US")
     ingestion.run()
-    before = published.publish(NOW - timedelta(hours=1))
+    before = published.publish(timedelta(hours=-1))
     keys = published.keys()
 
     def refused() -> Any:
@@ -260,12 +259,12 @@ def test_a_part_that_is_down_keeps_its_last_value_and_the_others_go_on(
     assert set(published.unknown) == of_store
     for name, part in found["parts"].items():
         if name in of_store:
-            assert part["as_of"] == (NOW - timedelta(hours=1)).isoformat(), name
+            assert part["as_of"] == (published.now - timedelta(hours=1)).isoformat(), name
             assert part["value"] == before["parts"][name]["value"], name
             assert "127.0.0.1" in part["error"], name
             assert "secret" not in part["error"], name
         else:
-            assert (part["as_of"], part["error"]) == (NOW.isoformat(), None), name
+            assert (part["as_of"], part["error"]) == (published.now.isoformat(), None), name
     assert published.keys() == keys, "what the kept value names stays"
     alarms = {one["part"] for one in found["attention"] if one["level"] == "alarm"}
     assert alarms == of_store
