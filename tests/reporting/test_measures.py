@@ -19,6 +19,7 @@ NOTHING = {
     "NotificationsUnaccounted": 0.0,
 }
 
+
 @pytest.fixture
 def connection(fresh_store):
     """The owner's connection to a store of this test's own."""
