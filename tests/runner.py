@@ -35,7 +35,7 @@ class Runner:
 
         # Parsed anew for each run: dag.test() leaves a run's parameters in the DAG object.
         dag = DagBag(str(DAGS / f"{dag_id}.py")).dags[dag_id]
-        # Airflow 3.3.1 looks deadlines up in its database; only a DAG processor writes them there: dag.test() fails.
+        # A run by dag.test() looks deadlines up by ids that it does not have, and fails at its end: CONTRIBUTING.md.
         dag.deadline = None
         for task in dag.tasks:
             task.retries = 0
