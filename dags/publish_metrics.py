@@ -1,18 +1,20 @@
 """
 ### What it does
 Measures what the alarms watch and nobody else would notice: files that wait under `landing/` and since when, the share
-of the last day's rows that was rejected, rows that are held, and notifications that are not accounted for. It puts the
-numbers to CloudWatch. How far the warehouse is behind, `sync_warehouse` measures: asking here would wake it.
+of the last day's rows that was rejected, rows that are held, notifications that are not accounted for, and since when
+the dashboard lacks what was loaded. It puts the numbers to CloudWatch. How far the warehouse is behind,
+`sync_warehouse` measures: asking here would wake it.
 
 ### Starts
 Every 5 minutes. Where it does not run the alarm on waiting files goes off, since no number comes.
 
 ### Reads
-The listing of `landing/`; `ops.load`, `ops.held_row`, `ops.notification_run`, `ops.notification_chunk`
+The listing of `landing/`; `ops.load`, `ops.held_row`, `ops.notification_run`, `ops.notification_chunk`; when
+`dashboard/latest/figures.json` is of
 
 ### Writes
 CloudWatch, namespace PROJECT-ENVIRONMENT: `WaitingFiles`, `OldestWaitingFileSeconds`, `RejectedShare` (percent),
-`HeldRows`, `NotificationsUnaccounted`. docs/monitoring.md says which alarm watches what.
+`HeldRows`, `NotificationsUnaccounted`, `DashboardSecondsBehind`. docs/monitoring.md says which alarm watches what.
 
 ### Running it again
 Measures anew; earlier numbers stay.
@@ -54,10 +56,13 @@ def publish_metrics() -> None:
         from marketplace import connections, metrics, settings
         from marketplace.ingest.objects import list_landed
         from marketplace.reporting.measures import measure
+        from marketplace.reporting.status import read_figures
 
-        landed = list_landed(S3Hook().conn, settings.landing_bucket())
+        s3 = S3Hook().conn
+        landed = list_landed(s3, settings.landing_bucket())
+        dashboard_as_of = read_figures(s3, settings.report_bucket()).get("as_of")
         with connections.store("writer", TIMEOUT)() as connection:
-            measured = measure(connection, landed)
+            measured = measure(connection, landed, dashboard_as_of)
         metrics.publish(measured)
         return measured
 

@@ -20,6 +20,7 @@ CUSTOM = {
     "sync-differences": ("SyncDifferences", 1.0),
     "notifications-unaccounted": ("NotificationsUnaccounted", 1.0),
     "deadlines-missed": ("DeadlinesMissed", 1.0),
+    "dashboard-behind": ("DashboardSecondsBehind", 7201.0),
 }
 
 

@@ -70,7 +70,7 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         "alerts": 1,  # a topic
         "backup": 3,  # a vault, a plan, a role
         "delivery": 3,  # an identity provider, a role, a repository
-        "monitoring": 16,  # 15 alarms, a dashboard
+        "monitoring": 17,  # 16 alarms, a dashboard
         "orchestration": 6,  # 5 log groups, an environment
         # 2 log groups, a secret, a role, a function, an HTTP API and its stage, a user pool, 4 alarms
         "api": 12,
@@ -188,13 +188,13 @@ def test_named_resources_carry_project_and_environment():
         if name in NAMES and "Ref" not in value
     ]
 
-    # 4 queues, a table, 23 alarms, 5 secrets, 2 aliases, 13 log groups, a database, a namespace, a workgroup, an
+    # 4 queues, a table, 24 alarms, 5 secrets, 2 aliases, 13 log groups, a database, a namespace, a workgroup, an
     # integration, an API, its authorizer and its resource server, a topic, a vault, a dashboard, a repository of
     # images, MWAA's environment, and the role that the workflows name; the landing bucket's name comes from another
     # stack.
     # Security groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own
     # could not be replaced.
-    assert len(named) == 61
+    assert len(named) == 62
     expected = re.compile(rf'{{"Fn::Sub": "({PREFIXES})\$\{{Project}}-\$\{{Environment}}')
     assert [name for name in named if not expected.match(name)] == []
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import boto3
+import psycopg
 import pytest
 
-from marketplace import assets, connections, metrics
-from marketplace.reporting import marts
+from marketplace import assets, connections, metrics, settings
+from marketplace.reporting import marts, status
+from tests.reporting.test_measures import load
 from tests.runner import Runner
 from tests.sync.conftest import Sync
 
@@ -65,12 +68,22 @@ def watched(metric: str, statistic: str = "Maximum") -> list[float]:
 
 def test_what_the_alarms_watch_goes_to_cloudwatch(filled: Sync, runner: Runner) -> None:
     runner.put("game", "waits.csv", "game_id,title,release_date,genre\n")
+    now = datetime.now(UTC)
+    with psycopg.connect(filled.store.url("store_owner")) as connection:
+        load(connection, "shown", "done", read=1, accepted=1, finished_at=now - timedelta(seconds=9000))
+        load(connection, "not shown", "done", read=1, accepted=1, finished_at=now - timedelta(seconds=3000))
+    figures = {"Bucket": settings.report_bucket(), "Key": status.FIGURES}
+    shown = json.dumps({"as_of": (now - timedelta(seconds=6000)).isoformat()})
+    boto3.client("s3").put_object(**figures, Body=shown.encode())
 
     run = runner.run("publish_metrics")
     (measured,) = runner.results(run, "publish")
+    boto3.client("s3").delete_object(**figures)
     assert measured["WaitingFiles"] >= 1
+    assert measured["DashboardSecondsBehind"] == pytest.approx(3000, abs=300)
     assert set(measured) == {
         *("WaitingFiles", "OldestWaitingFileSeconds", "RejectedShare", "HeldRows", "NotificationsUnaccounted"),
+        "DashboardSecondsBehind",
     }
     for name, value in measured.items():
         assert max(watched(name)) >= value, name

@@ -17,6 +17,7 @@ NOTHING = {
     "RejectedShare": 0.0,
     "HeldRows": 0.0,
     "NotificationsUnaccounted": 0.0,
+    "DashboardSecondsBehind": 0.0,
 }
 
 
@@ -47,7 +48,7 @@ def load(connection: Any, name: str, status: str, **values: Any) -> None:
 
 
 def test_nothing_is_wrong_with_an_empty_store(connection):
-    assert measure(connection, []) == NOTHING
+    assert measure(connection, [], None) == NOTHING
 
 
 def test_a_file_waits_until_the_ledger_has_it_as_done_or_set_aside(connection):
@@ -56,7 +57,7 @@ def test_a_file_waits_until_the_ledger_has_it_as_done_or_set_aside(connection):
 
     found = measure(connection, [
         landed("new", 100), landed("claimed", 50), landed("failed", 2000), landed("done", 9000), landed("aside", 9000),
-    ])  # fmt: skip
+    ], None)  # fmt: skip
 
     assert found["WaitingFiles"] == 3
     assert found["OldestWaitingFileSeconds"] == pytest.approx(2000, abs=60)
@@ -67,7 +68,7 @@ def test_the_rejected_share_is_of_the_last_days_rows(connection):
     load(connection, "b", "done", read=40, accepted=25, rejected=15)
     load(connection, "old", "done", read=900, rejected=900, finished_at=datetime.now(UTC) - timedelta(hours=25))
 
-    assert measure(connection, [])["RejectedShare"] == 25.0
+    assert measure(connection, [], None)["RejectedShare"] == 25.0
 
 
 def run(connection: Any, days_ago: int, status: str) -> None:
@@ -81,11 +82,12 @@ def run(connection: Any, days_ago: int, status: str) -> None:
 def test_a_day_without_a_finished_run_and_a_chunk_that_is_not_done_are_unaccounted(connection):
     run(connection, 4, "done")
     run(connection, 3, "failed")
-    assert measure(connection, [])["NotificationsUnaccounted"] == pytest.approx(2, abs=1)  # yesterday counts from 06:00
+    # Yesterday counts from 06:00.
+    assert measure(connection, [], None)["NotificationsUnaccounted"] == pytest.approx(2, abs=1)
 
     for day in (1, 2):
         run(connection, day, "done")
-    assert measure(connection, [])["NotificationsUnaccounted"] == 1
+    assert measure(connection, [], None)["NotificationsUnaccounted"] == 1
 
     connection.execute(
         "insert into ops.notification_due (day, rule_id, found_at, customers, chunks) "
@@ -97,10 +99,29 @@ def test_a_day_without_a_finished_run_and_a_chunk_that_is_not_done_are_unaccount
         "values ('2026-11-01', 'old', 1, '{1}', 'queued', 0), ('2026-11-01', 'old', 2, '{1}', 'done', 1), "
         "('2026-11-01', 'new', 1, '{1}', 'queued', 0)"
     )
-    assert measure(connection, [])["NotificationsUnaccounted"] == 2
+    assert measure(connection, [], None)["NotificationsUnaccounted"] == 2
 
 
 def test_what_was_nobodys_before_the_first_run_stays_so(connection):
     run(connection, 1, "done")
 
-    assert measure(connection, [])["NotificationsUnaccounted"] == 0
+    assert measure(connection, [], None)["NotificationsUnaccounted"] == 0
+
+
+def test_the_dashboard_is_behind_since_the_first_load_that_changed_the_store_and_that_it_does_not_show(connection):
+    now = datetime.now(UTC)
+    loads = {"changed": 9000, "changed later": 5000}
+    for name, seconds in loads.items():
+        load(connection, name, "done", read=1, accepted=1, finished_at=now - timedelta(seconds=seconds))
+    load(connection, "the same again", "done", read=1, accepted=1, inserted=0, unchanged=1,
+         finished_at=now - timedelta(seconds=300))  # fmt: skip
+    load(connection, "aside", "rejected", finished_at=now - timedelta(seconds=200))
+
+    def behind(dashboard_as_of: datetime | None) -> float:
+        as_of = dashboard_as_of and dashboard_as_of.isoformat()
+        return measure(connection, [], as_of)["DashboardSecondsBehind"]
+
+    assert behind(None) == pytest.approx(9000, abs=60)
+    assert behind(now - timedelta(seconds=10_000)) == pytest.approx(9000, abs=60)
+    assert behind(now - timedelta(seconds=8000)) == pytest.approx(5000, abs=60)
+    assert behind(now - timedelta(seconds=1000)) == 0.0

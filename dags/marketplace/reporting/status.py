@@ -188,8 +188,7 @@ class _Reader:
 
     def dashboard(self) -> dict[str, Any]:
         """Which moment of the store the published dashboard shows; nothing when there is none yet."""
-        body = read_object(self._sources.s3, self._sources.report_bucket, FIGURES)
-        figures = json.loads(body) if body else {}
+        figures = read_figures(self._sources.s3, self._sources.report_bucket)
         return {name: figures.get(name) for name in ("as_of", "run_id", "built_at")}
 
     def notifications(self) -> dict[str, Any]:
@@ -389,6 +388,12 @@ def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
         if error.response["Error"]["Code"] not in GONE:
             raise
         return None
+
+
+def read_figures(s3: S3Client, bucket: str) -> dict[str, Any]:
+    """Return the published dashboard's figures.json, nothing when there is no dashboard yet."""
+    body = read_object(s3, bucket, FIGURES)
+    return json.loads(body) if body else {}
 
 
 def _put(s3: S3Client, bucket: str, key: str, body: Any) -> None:

@@ -1,8 +1,11 @@
 -- What the alarms watch, in one row. %(objects)s is the listing of landing/: [{{object_key, version_id, put_at}}].
+-- %(dashboard_as_of)s is the moment of the store that the published dashboard shows; NULL when there is none.
 --
 -- A file waits until the ledger has it as done or set aside. Of the last day's files all rows count that were read. Of
 -- notifications a chunk is unaccounted for when it is not done 6 hours after it was found; a day, when its run is not
--- done by the next day at 06:00 UTC. Days before the first run, or more than a week ago, are nobody's any more.
+-- done by the next day at 06:00 UTC. Days before the first run, or more than a week ago, are nobody's any more. The
+-- dashboard is behind by the age of the first load that changed the store after that moment: while nothing changes, it
+-- is drawn no more, and is right.
 with waiting as (
     select
         count(*) as files,
@@ -19,6 +22,14 @@ loaded as (
         coalesce(sum(k.rejected), 0) as rejected
     from ops.load as k
     where k.kind = 'file' and k.status = 'done' and k.finished_at > now() - interval '1 day'
+),
+
+unshown as (
+    select coalesce(extract(epoch from now() - min(k.finished_at)), 0) as oldest_s
+    from ops.load as k
+    where
+        k.status = 'done' and k.inserted + k.updated > 0
+        and k.finished_at > coalesce(%(dashboard_as_of)s::timestamptz, '-infinity')
 ),
 
 days as (
@@ -53,7 +64,9 @@ select
     w.oldest_s as oldest_waiting_file_s,
     case when l.read > 0 then 100.0 * l.rejected / l.read else 0 end as rejected_percent,
     (select count(*) from ops.held_row as h where h.retried_load_id is null) as held_rows,
-    u.notifications as notifications_unaccounted
+    u.notifications as notifications_unaccounted,
+    s.oldest_s as dashboard_behind_s
 from waiting as w
 cross join loaded as l
 cross join unaccounted as u
+cross join unshown as s
