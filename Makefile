@@ -111,12 +111,13 @@ checkov: bootstrap .venv/checkov/installed ## the templates against checkov's ru
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
-docs: bootstrap ## write docs/data-sources.md, docs/openapi.json, docs/mock-data.md's and docs/local-redshift.md's tables, and docs/erd.md from the running platform
+docs: bootstrap ## write docs/data-sources.md, docs/openapi.json, docs/mock-data.md's, docs/local-redshift.md's and docs/emulator.md's tables, and docs/erd.md from the running platform
 	@PYTHONPATH=dags $(PYTHON) -m scripts.data_sources
 	@PYTHONPATH=dags $(PYTHON) -m scripts.openapi
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_dials
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_plots
 	@PYTHONPATH=dags $(PYTHON) -m scripts.redshift_statements
+	@PYTHONPATH=dags $(PYTHON) -m scripts.emulator_page
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py
 
