@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import botocore.client
 import pytest
+from botocore.exceptions import ClientError
 
 from infra import deploy as tool
 from infra import environments
 from infra import plan as planning
 from infra.errors import StackFailed
 from infra.stacks import Stacks
-from tests.infra import inventory
+from tests.infra import inventory, templates
+from tests.infra.test_access import actions
 from tests.infra.test_deploy import interrupt_after
 
 deploy = functools.partial(tool.deploy, timeout=60)
@@ -149,6 +152,35 @@ def test_a_new_environment(plan: Plan, emulator):
         "  + NatAddressC (AWS::EC2::EIP), if HasNatGatewayPerZone",
         "  + NatGatewayC (AWS::EC2::NatGateway), if HasNatGatewayPerZone",
     ]
+
+
+def test_the_pipelines_plan_asks_only_what_its_role_may_and_a_deployment_takes_what_it_leaves(emulator, monkeypatch):
+    (policy,) = templates.of_type("AWS::IAM::Role")["PlanRole"]["Policies"]
+    allowed = {action for of in policy["PolicyDocument"]["Statement"] for action in actions(of)}
+    refused = set()
+    real = botocore.client.BaseClient._make_api_call
+
+    def asked(client: Any, operation: str, request: dict[str, Any]) -> Any:
+        action = f"{client.meta.service_model.service_name}:{operation}"
+        if action in allowed | {"sts:GetCallerIdentity"}:  # which needs no right
+            return real(client, operation, request)
+        refused.add(action)
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": action}}, operation)
+
+    for deployed in (False, True):
+        lines: list[str] = []
+        with monkeypatch.context() as patched:
+            patched.setattr(botocore.client.BaseClient, "_make_api_call", asked)
+            tool.plan("dev", CREATOR, timeout=60, progress=lines.append)
+        if not deployed:
+            assert lines[1:6] == KEYS.splitlines()
+            assert refused == {"cloudformation:DeleteStack"}
+            left = {of["StackName"]: of["StackStatus"] for of in emulator("cloudformation").describe_stacks()["Stacks"]}
+            assert left == dict.fromkeys(["marketplace-dev-keys", "marketplace-dev-alerts"], "REVIEW_IN_PROGRESS")
+            deploy("dev", CREATOR)
+            refused.clear()
+    assert lines[1:] == UNCHANGED
+    assert refused == set()
 
 
 @pytest.mark.parametrize("call", ["create_change_set", "describe_change_set"])

@@ -69,7 +69,7 @@ def test_every_resource_that_takes_tags_has_creator_project_and_environment():
         "access": 1,  # a role
         "alerts": 1,  # a topic
         "backup": 3,  # a vault, a plan, a role
-        "delivery": 3,  # an identity provider, a role, a repository
+        "delivery": 4,  # an identity provider, two roles, a repository
         "monitoring": 17,  # 16 alarms, a dashboard
         "orchestration": 6,  # 5 log groups, an environment
         # 2 log groups, a secret, a role, a function, an HTTP API and its stage, a user pool, 4 alarms
@@ -190,11 +190,11 @@ def test_named_resources_carry_project_and_environment():
 
     # 4 queues, a table, 24 alarms, 5 secrets, 2 aliases, 13 log groups, a database, a namespace, a workgroup, an
     # integration, an API, its authorizer and its resource server, a topic, a vault, a dashboard, a repository of
-    # images, MWAA's environment, and the role that the workflows name; the landing bucket's name comes from another
-    # stack.
+    # images, MWAA's environment, and the two roles that the workflows name; the landing bucket's name comes from
+    # another stack.
     # Security groups and roles get names from CloudFormation, which begin with the stack's: one with a name of its own
     # could not be replaced.
-    assert len(named) == 62
+    assert len(named) == 63
     expected = re.compile(rf'{{"Fn::Sub": "({PREFIXES})\$\{{Project}}-\$\{{Environment}}')
     assert [name for name in named if not expected.match(name)] == []
 
@@ -451,7 +451,11 @@ def test_nothing_is_allowed_to_everyone():
     # What Airflow may do: test_access.py.
     of_airflow = {name for name in allowed if name.startswith("AirflowRole.")}
     # What the pipeline may do: test_delivery.py. What the endpoints let through: a test below.
-    of_others = {name for name in allowed if name.startswith("DeliveryRole.") or name.endswith("Endpoint.ThisAccount")}
+    of_others = {
+        name
+        for name in allowed
+        if name.startswith(("DeliveryRole.", "PlanRole.")) or name.endswith("Endpoint.ThisAccount")
+    }
     assert sorted(allowed.keys() - of_airflow - of_others) == [
         "AlarmTopicPolicy.AlarmsOfThisEnvironment",
         "ApiRole.",  # who may take it, and what it may do: test_api.py
