@@ -59,6 +59,14 @@ FILES = {
         "on: push\njobs:\n  lint:\n    runs_on: ubuntu-24.04\n",
         ".github/workflows/ci.yml::$.jobs.lint",
     ),
+    "zizmor": (
+        ".github/workflows/ci.yml",
+        "name: ci\non: push\npermissions: {}\njobs:\n  say:\n    runs-on: ubuntu-24.04\n    steps:\n"
+        '      - env:\n          BRANCH: ${{ github.head_ref }}\n        run: echo "$BRANCH"\n',
+        "name: ci\non: push\npermissions: {}\njobs:\n  say:\n    runs-on: ubuntu-24.04\n    steps:\n"
+        "      - run: echo ${{ github.head_ref }}\n",
+        "error[template-injection]: code injection via template expansion",
+    ),
     "compose": (
         "docker-compose.yaml",
         "services:\n  network:\n    image: busybox:1.37.0\n",
