@@ -63,6 +63,23 @@ def test_a_file_waits_until_the_ledger_has_it_as_done_or_set_aside(connection):
     assert found["OldestWaitingFileSeconds"] == pytest.approx(2000, abs=60)
 
 
+def test_a_held_row_counts_until_it_is_tried_again_or_erased(connection):
+    load(connection, "a", "done", read=3, held=3)
+    connection.execute(
+        "insert into ops.held_row (load_id, line_no, column_name, reason, detail, raw, ref_dataset, ref_value, ref_key)"
+        " select k.load_id, n, 'game', 'unknown', 'no such game', 'raw', 'game', 'G', 'G'"
+        " from ops.load as k cross join generate_series(2, 4) as n"
+    )
+    assert measure(connection, [], None)["HeldRows"] == 3
+
+    connection.execute("update ops.held_row set retried_load_id = load_id where line_no = 2")
+    connection.execute(
+        "update ops.held_row set raw = null, detail = null, ref_value = null, ref_key = null, erased_at = now()"
+        " where line_no = 3"
+    )
+    assert measure(connection, [], None)["HeldRows"] == 1
+
+
 def test_the_rejected_share_is_of_the_last_days_rows(connection):
     load(connection, "a", "done", read=60, accepted=50, rejected=10)
     load(connection, "b", "done", read=40, accepted=25, rejected=15)

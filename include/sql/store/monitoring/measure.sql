@@ -63,7 +63,6 @@ select
     w.files as waiting_files,
     w.oldest_s as oldest_waiting_file_s,
     case when l.read > 0 then 100.0 * l.rejected / l.read else 0 end as rejected_percent,
-    (select count(*) from ops.held_row as h where h.retried_load_id is null) as held_rows,
     u.notifications as notifications_unaccounted,
     s.oldest_s as dashboard_behind_s
 from waiting as w
