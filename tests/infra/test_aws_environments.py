@@ -62,7 +62,7 @@ def test_an_environment_is_deployed_destroyed_without_a_trace_and_deployed_again
         "InternetGateways": 1,
         "Items": 1,  # the HTTP API
         "Keys": 2,
-        "MetricAlarms": 23,
+        "MetricAlarms": 24,
         "NatGateways": nat_gateways,
         "NetworkAcls": 1,  # the VPC's own
         "Queues": 4,
