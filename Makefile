@@ -1,6 +1,6 @@
 # Each target installs what it needs the first time. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down doctor status logs upload generate reset test test-full bench bench-docs lint hooks docs lock screenshots token package package-api bootstrap bootstrap-aws plan deploy verify publish destroy checkov
+.PHONY: help demo up down doctor status logs upload generate reset test test-full bench bench-docs lint hooks docs lock permissions screenshots token package package-api bootstrap bootstrap-aws plan deploy verify publish destroy checkov
 
 PYTHON := .venv/airflow/bin/python
 PRE_COMMIT := env PRE_COMMIT_HOME=.local/cache/pre-commit .venv/airflow/bin/pre-commit
@@ -111,12 +111,16 @@ checkov: bootstrap .venv/checkov/installed ## the templates against checkov's ru
 hooks: bootstrap ## check each commit before it is made (git hook; the same list as lint)
 	@$(PRE_COMMIT) install
 
+permissions: bootstrap ## note what the running platform's roles have called, for docs/permissions.md and its test
+	@PYTHONPATH=dags $(PYTHON) -m scripts.permissions .local
+
 docs: bootstrap ## write docs/data-sources.md, docs/openapi.json, docs/mock-data.md's, docs/local-redshift.md's and docs/emulator.md's tables, and docs/erd.md from the running platform
 	@PYTHONPATH=dags $(PYTHON) -m scripts.data_sources
 	@PYTHONPATH=dags $(PYTHON) -m scripts.openapi
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_dials
 	@PYTHONPATH=dags $(PYTHON) -m scripts.mock_data_plots
 	@PYTHONPATH=dags $(PYTHON) -m scripts.redshift_statements
+	@PYTHONPATH=dags $(PYTHON) -m scripts.permissions
 	@PYTHONPATH=dags $(PYTHON) -m scripts.emulator_page
 	@test -f .local/env || { echo "docs: the platform is not running: make up" >&2; exit 1; }
 	@. .local/env && $(PYTHON) scripts/erd.py

@@ -131,7 +131,7 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.airflow_home / "logs"),
         **secrets_backend(state),
-        **aws.variables(emulator.endpoint(state)),
+        **aws.variables(emulator.endpoint(state), "airflow"),
         **marketplace(state),
     }
 

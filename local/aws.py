@@ -10,7 +10,8 @@ from infra.loopback import is_loopback
 from local.errors import LocalError
 
 REGION = "us-east-1"
-# The emulator takes any key. These say of themselves that they open nothing.
+# The administrator's: it opens nothing but the emulator on this machine. Parts have keys by their names, which carry
+# the rights of their roles: see local/identities.py.
 ACCESS_KEY = "local"
 SECRET_KEY = "local"  # noqa: S105 - opens nothing
 
@@ -35,12 +36,12 @@ def refuse_remote(environ: Mapping[str, str]) -> None:
                 raise LocalError(f"{name} is set in this shell. {error} Unset it: unset {name}") from None
 
 
-def variables(endpoint: str) -> dict[str, str]:
-    """Return what makes any AWS client speak to the emulator at `endpoint`, and to nothing else."""
+def variables(endpoint: str, key: str = ACCESS_KEY) -> dict[str, str]:
+    """Return what makes any AWS client speak to the emulator at `endpoint`, and to nothing else, by that key."""
     return {
         "AWS_ENDPOINT_URL": require_loopback(endpoint),
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

@@ -31,6 +31,7 @@ SYNC_DAG = "sync_warehouse"
 NOTIFY_DAG = "notify_customers"
 STATUS_DAG = "publish_status"
 PAGE = "/plugin/market"  # the page of plugins/marketplace_plugin.py
+WHOLE_DASHBOARD = "/marketplace/dashboard/view"
 READS_DAG = "count_reads"
 DASHBOARD_DAG = "publish_dashboard"
 DASHBOARD = "dashboard/latest/"
@@ -534,8 +535,7 @@ def report(
             console.print(f"Run           {platform.api.run_page(dag_id, run['dag_run_id'])}")
     console.print(f"Run           {platform.api.run_page(SYNC_DAG, synced)}")
     console.print(f"Run           {platform.api.run_page(NOTIFY_DAG, notified)}")
-    bucket = platform.state.outputs["ReportBucket"]
-    console.print(f"Dashboard     {platform.endpoint}/{bucket}/{DASHBOARD}index.html")
+    console.print(f"Dashboard     {platform.api.url}{WHOLE_DASHBOARD}")
     console.print("How it works  docs/architecture.md   Each sample's defects  include/data/README.md")
     console.print("Mock data     docs/mock-data.md   What must become of each line  mock-truth/ in the landing bucket")
     asked, unanswered = ask_apis(platform)

@@ -44,6 +44,10 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
         "STATE_DIR": str(_service_state(layout)),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(_objects(layout)),
+        # Calls are allowed by the policies of who calls: see local/identities.py. This key is the administrator's.
+        "AUTH": "true",
+        "AWS_ACCESS_KEY_ID": aws.ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": aws.SECRET_KEY,
         "LOG_LEVEL": "ERROR",  # as warnings, each start has one about KMS, and the log's last lines would be only these
         # Nothing but the emulator itself: it must look for no container runtime.
         "DOCKER_HOST": f"unix://{layout.emulator / 'no-docker.sock'}",
@@ -51,11 +55,8 @@ def environment(layout: Layout, state: State) -> dict[str, str]:
 
 
 def command() -> list[str]:
-    """Return the emulator's command line: its own program, with what local/resource_types.py adds.
-
-    -P keeps this directory off the module path: it has a platform.py, and so has the standard library.
-    """
-    return [str(tool("emulator", "python")), "-P", str(REPO / "local" / "resource_types.py")]
+    """Return the emulator's command line: its own program, with what this platform adds."""
+    return [str(tool("emulator", "python")), "-P", str(REPO / "local" / "emulator_process.py")]
 
 
 def _service_state(layout: Layout) -> Path:
@@ -172,6 +173,7 @@ def templates_digest(state: State) -> str:
         for path in sorted((REPO / "infra" / folder).rglob("*")):
             if path.is_file():
                 digest.update(path.relative_to(REPO).as_posix().encode() + b"\0" + path.read_bytes())
-    for path in (*sorted((REPO / "infra").glob("*.py")), REPO / "local" / "resource_types.py"):
+    own = [REPO / "local" / name for name in ("emulator_process.py", "identities.py", "resource_types.py")]
+    for path in (*sorted((REPO / "infra").glob("*.py")), *own):
         digest.update(path.read_bytes())
     return digest.hexdigest()

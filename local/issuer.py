@@ -1,8 +1,8 @@
 """The issuer of tokens on this machine: its keys, its tokens, and what the gateway asks an issuer for.
 
-It is no server of its own: the two documents of OpenID Connect's discovery lie in a bucket of the emulator. The private
-keys lie under .local/issuer, for their owner only. A token is signed by the newest of them, and all are published: so a
-key is changed by a new file, and the old one is removed when its tokens have ended.
+It is no server of its own: the two documents of OpenID Connect's discovery lie in a bucket of the emulator, which
+everybody may read. The private keys lie under .local/issuer, for their owner only. A token is signed by the newest of
+them, and all are published: so a key is changed by a new file, and the old one is removed when its tokens have ended.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ AUDIENCE = "marketplace-api"  # the default of infra/templates/api.yaml
 SCOPE_PREFIX = "marketplace-local/"
 SCOPES = ("analytics:read", "notifications:read")
 LONGEST_SECONDS = 12 * 3600
-BUCKET = f"marketplace-local-code-000000000000-{aws.REGION}"
+BUCKET = f"marketplace-local-issuer-000000000000-{aws.REGION}"
 CUSTOMER = re.compile(r"CUST-[0-9]{1,59}", re.ASCII)
 
 
 def address(state: State) -> str:
     """Return the issuer's address, which is the claim iss of its tokens."""
-    return f"{emulator.endpoint(state)}/{BUCKET}/issuer"
+    return f"{emulator.endpoint(state)}/{BUCKET}"
 
 
 def _directory(layout: Layout) -> Path:
@@ -91,10 +91,22 @@ def publish(layout: Layout, state: State) -> None:
         "subject_types_supported": ["public"],
     }
     s3 = emulator.client("s3", emulator.endpoint(state))
+    everybody_reads = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": "s3:GetObject",
+                "Resource": f"arn:aws:s3:::{BUCKET}/.well-known/*",
+            }
+        ],
+    }
+    s3.create_bucket(Bucket=BUCKET)
+    s3.delete_public_access_block(Bucket=BUCKET)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(everybody_reads))
     for name, text in (("openid-configuration", json.dumps(discovery)), ("jwks.json", key_set(layout))):
-        s3.put_object(
-            Bucket=BUCKET, Key=f"issuer/.well-known/{name}", Body=text.encode(), ContentType="application/json"
-        )
+        s3.put_object(Bucket=BUCKET, Key=f".well-known/{name}", Body=text.encode(), ContentType="application/json")
 
 
 def token(layout: Layout, state: State, customer: str, scopes: str = "", seconds: int = 3600) -> str:

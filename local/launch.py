@@ -27,7 +27,7 @@ def main(state_directory: str, part: str) -> None:
         scratch.mkdir()
         variables["TMPDIR"] = str(scratch)
     elif part == "redshift":
-        command, variables = warehouse.command(state), aws.variables(emulator.endpoint(state))
+        command, variables = warehouse.command(state), aws.variables(emulator.endpoint(state), "redshift")
     else:
         command, variables = airflow.command(part), airflow.environment(layout, state)
     inherited = aws.cleaned(os.environ) | {"PYTHONUNBUFFERED": "1"}

@@ -14,7 +14,6 @@ that record is all there is.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -1025,16 +1024,13 @@ def _completed(name: str, dropped: DroppedProperties, own: Mapping[str, Any], re
 
 def install(state_directory: Path) -> None:
     """Add types and properties to the emulator in this process; end with one line when it is not one they fit."""
-    emulator = f"ministack {version('ministack')}"
-    lacking = ", ".join(
-        f"{module}.{name}" for module, names in NEEDED.items() for name in names if not _has(module, name)
-    )
-    if lacking:
-        sys.exit(f"{emulator} lacks {lacking}, which local/resource_types.py needs. Is it the pinned version?")
+    require_of_emulator(NEEDED, "local/resource_types.py")
     provisioners = _module("services.cloudformation.provisioners")
     known = ", ".join(sorted(TYPES.keys() & provisioners._RESOURCE_HANDLERS.keys()))
     if known:
-        sys.exit(f"{emulator} knows {known} by itself: its handler in local/resource_types.py can go.")
+        sys.exit(
+            f"ministack {version('ministack')} knows {known} by itself: its handler in local/resource_types.py can go."
+        )
     record = Record(state_directory / RECORD)
     for name, kind in TYPES.items():
         provisioners._RESOURCE_HANDLERS[name] = _handlers(name, kind, record)
@@ -1048,6 +1044,15 @@ def install(state_directory: Path) -> None:
     provisioners._STACK_TAG_PROPERTY["AWS::S3::Bucket"] = ("Tags", "list")
     _mend_deletion_of_keys(provisioners._RESOURCE_HANDLERS["AWS::KMS::Key"])
     _mend_memory_of_versions(_module("services.s3"))
+
+
+def require_of_emulator(needed: Mapping[str, Sequence[str]], user: str) -> None:
+    """End this process with one line when the emulator lacks one of the names, by module, that a file uses."""
+    lacking = ", ".join(
+        f"{module}.{name}" for module, names in needed.items() for name in names if not _has(module, name)
+    )
+    if lacking:
+        sys.exit(f"ministack {version('ministack')} lacks {lacking}, which {user} needs. Is it the pinned version?")
 
 
 def _mend_deletion_of_keys(handlers: dict[str, Any]) -> None:
@@ -1080,8 +1085,3 @@ def _has(module: str, name: str) -> bool:
         return hasattr(import_module(module), name)
     except ModuleNotFoundError:
         return False
-
-
-if __name__ == "__main__":
-    install(Path(os.environ["STATE_DIR"]))
-    _module("app").main()

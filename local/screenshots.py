@@ -131,10 +131,9 @@ def main() -> None:
             page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
             for name, (path, prepare) in both.items():
                 take(page, url + path, name + suffix, prepare)
-        report = f"{os.environ['AWS_ENDPOINT_URL']}/{os.environ['REPORT_BUCKET']}/dashboard/latest/index.html"
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            take(page, report, f"dashboard-{theme}", whole=True)
+            take(page, f"{url}/marketplace/dashboard/view", f"dashboard-{theme}", whole=True)
         browser.close()
 
 
