@@ -66,7 +66,10 @@ deploy: bootstrap ## deploy an environment to AWS: make deploy ENV=dev CREATOR=y
 	@$(INFRA) deploy --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
 
 verify: bootstrap ## is what is deployed as it must be: make verify ENV=dev [TOKEN=…] (also ENV=local, of `make up`)
-	@PYTHONPATH=dags $(PYTHON) -m infra.verify --environment "$$ENV"
+	@if [ "$$ENV" = local ]; then \
+		test -f .local/env || { echo "verify local: the platform is not running: make up" >&2; exit 1; }; \
+		. .local/env && TOKEN="$$($(LOCAL) token --customer=CUST-0001)" && export TOKEN; \
+	fi && PYTHONPATH=dags $(PYTHON) -m infra.verify --environment "$$ENV"
 
 bootstrap-aws: bootstrap ## once, by an administrator: what the pipeline deploys by: make bootstrap-aws ENV=dev CREATOR=… PARAMETERS=file
 	@$(INFRA) bootstrap --environment "$$ENV" --creator "$$CREATOR" --parameters "$$PARAMETERS"
