@@ -7,6 +7,7 @@ them, and all are published: so a key is changed by a new file, and the old one 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -102,7 +103,9 @@ def publish(layout: Layout, state: State) -> None:
             }
         ],
     }
-    s3.create_bucket(Bucket=BUCKET)
+    # What was made at an earlier start may have lost all but itself since.
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=BUCKET)
     s3.delete_public_access_block(Bucket=BUCKET)
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(everybody_reads))
     for name, text in (("openid-configuration", json.dumps(discovery)), ("jwks.json", key_set(layout))):

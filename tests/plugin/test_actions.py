@@ -1,4 +1,4 @@
-"""A correction and a replay by the page's forms, on a running platform: the tables change as they should."""
+"""What the page's forms do on a running platform: corrections, replays, dead letters, repairs, seen in the tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from playwright.sync_api import FrameLocator, expect
 
-from local import emulator
+from local import emulator, warehouse
+from local.errors import LocalError
 from local.layout import Layout
 from local.platform import Platform
 from local.supervisor import wait_until
@@ -54,10 +55,21 @@ def publish(platform: Platform) -> None:
     platform.api.wait("publish_status", platform.api.trigger("publish_status"), 120)
 
 
+def overview(watched: Watched, platform: Platform) -> FrameLocator:
+    """Open the page at what needs attention."""
+    watched.page.goto(f"{platform.api.url}/plugin/market")
+    return watched.page.frame_locator("iframe[title=Market]")
+
+
+def start(frame: FrameLocator) -> None:
+    """Send the form, and wait until its run has succeeded."""
+    frame.get_by_role("button", name="Start the run").click()
+    expect(frame.get_by_role("status")).to_contain_text("The run is success", timeout=RUN_MS)
+
+
 def held_line(watched: Watched, platform: Platform) -> FrameLocator:
     """Go from the page to the lines of the wishes that wait."""
-    watched.page.goto(f"{platform.api.url}/plugin/market")
-    frame = watched.page.frame_locator("iframe[title=Market]")
+    frame = overview(watched, platform)
     frame.get_by_role("link", name="Held", exact=True).click()
     frame.get_by_role("link", name="Lines of wishlist").click()
     return frame
@@ -82,8 +94,7 @@ def test_a_correction_and_a_replay_change_the_tables(running: Platform, watched:
     expect(frame.get_by_label("kind")).to_have_value("game")
     frame.get_by_label("stands_for").fill("G-1")
     frame.get_by_label("reason (required)").fill("a misspelling")
-    frame.get_by_role("button", name="Start the run").click()
-    expect(frame.get_by_role("status")).to_contain_text("The run is success", timeout=RUN_MS)
+    start(frame)
     wishes = "select c.ref, w.game_id from store.wishlist w join store.customer c using (customer_id) order by 1"
     assert rows(running, wishes) == [("CUST-0001", "G-1")]
     assert rows(running, "select alias, reason from ops.alias_correction") == [("Starfrog", "a misspelling")]
@@ -100,10 +111,53 @@ def test_a_correction_and_a_replay_change_the_tables(running: Platform, watched:
     expect(frame.get_by_role("table")).not_to_contain_text("Starfrog")
     frame.get_by_role("link", name="Load these rows again").click()
     expect(frame.get_by_label("dataset")).to_have_value("wishlist")
-    frame.get_by_role("button", name="Start the run").click()
-    expect(frame.get_by_role("status")).to_contain_text("The run is success", timeout=RUN_MS)
+    start(frame)
     assert rows(running, wishes) == [("CUST-0001", "G-1"), ("CUST-0002", "G-404")]
     assert rows(running, "select accepted from ops.load where kind = 'replay'") == [(1,)]
     frame.get_by_role("link", name="Look at the run").click()
     watched.page.wait_for_url("**/dags/replay_rows/runs/*")
     watched.check()
+
+
+def test_dead_letters_are_discarded(running: Platform, watched: Watched) -> None:
+    sqs = emulator.client("sqs", running.endpoint)
+    dead = running.state.outputs["NotificationDeadLetterQueueUrl"]
+    sqs.send_message(QueueUrl=dead, MessageBody="no message of ours")
+    publish(running)
+
+    frame = overview(watched, running)
+    frame.locator("#main").get_by_role("link", name="Dead letters").click()
+    frame.get_by_label("action").select_option("discard")
+    start(frame)
+
+    counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=counts)["Attributes"]
+    assert found == dict.fromkeys(counts, "0")
+
+
+def test_a_warehouse_that_differs_is_repaired(running: Platform, watched: Watched) -> None:
+    def names() -> list[Any]:
+        with warehouse.connect(running.state) as session, session.cursor() as cursor:
+            cursor.execute("select name from store.publisher where publisher_id = 'P-1'")
+            return [name for (name,) in cursor.fetchall()]
+
+    with psycopg.connect(running.store_url()) as connection:
+        connection.execute(
+            "insert into store.publisher (publisher_id, name, name_key) values ('P-1', 'Valve', 'valve')"
+        )
+    running.api.wait("sync_warehouse", running.api.trigger("sync_warehouse"), 120)
+    with warehouse.connect(running.state) as session, session.cursor() as cursor:
+        cursor.execute("update store.publisher set name = 'spoilt' where publisher_id = 'P-1'")
+        session.commit()
+    asked = {"logical_date": None, "conf": {"reconcile": "all"}}
+    run = running.api.request("POST", "/api/v2/dags/sync_warehouse/dagRuns", asked)
+    with pytest.raises(LocalError, match="failed"):
+        running.api.wait("sync_warehouse", run["dag_run_id"], 120)
+    publish(running)
+
+    frame = overview(watched, running)
+    frame.locator("#main").get_by_role("link", name="Repair the warehouse").click()
+    expect(frame.get_by_label("repair")).to_be_checked()
+    assert names() == ["spoilt"]
+    start(frame)
+    assert names() == ["Valve"]
