@@ -7,7 +7,7 @@ does nothing else. The stub takes whatever comes at no cost, so that the client 
 stores it.
 
 bare_stub, ours_stub              one process
-bare_stub_2, ours_stub_2          two processes at once
+bare_stub_2, ours_stub_2          two processes at once, with as many for each
 bare_emulator, ours_emulator      one process; the emulator takes most of the time
 ours_stub_x10                     ten times as many in one run, a million: its memory beside that of a tenth of it
 """
@@ -39,14 +39,14 @@ TABLE = "bench-notifications"  # of the benchmark alone: it is emptied by making
 
 
 def cases(sizes: Sequence[int]) -> list[Case]:
-    """Return the cases: so many items to the stub, a fifth of it to the emulator, and ten times it in one run."""
+    """Return the cases: so many items a process to the stub, a fifth of it to the emulator, ten times it in one run."""
     found = []
     for rows in sizes:
         found += [
             Case("bare_stub", "bare", {"rows": rows}),
             Case("ours_stub", "worker", {"rows": rows}),
-            Case("bare_stub_2", "bare", {"rows": rows, "processes": 2}),
-            Case("ours_stub_2", "worker", {"rows": rows, "processes": 2}),
+            Case("bare_stub_2", "bare", {"rows": 2 * rows, "processes": 2}),
+            Case("ours_stub_2", "worker", {"rows": 2 * rows, "processes": 2}),
             Case("bare_emulator", "bare", {"rows": rows // 5}),
             Case("ours_emulator", "worker", {"rows": rows // 5}),
             Case("ours_stub_x10", "worker", {"rows": 10 * rows}, runs=1),

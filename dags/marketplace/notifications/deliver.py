@@ -47,7 +47,7 @@ class Limits:
     # Left of a lease when a request begins.
     margin_s: float = 2 * REQUEST_S
     # For a message, in one request; when another worker ends the day, this one notices it so much later.
-    wait_s: int = 2
+    wait_s: int = 1
     # Until a chunk that went wrong is tried again.
     pause_s: float = 30
     # Without any message or held chunk, until lost messages are sent again; and then once more, until the worker ends.
