@@ -6,12 +6,16 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from marketplace import connections
 from marketplace.reporting import charts, figures
@@ -365,6 +369,28 @@ def test_whatever_there_is_is_drawn(drawn: Chart) -> None:
     assert result.png.startswith(b"\x89PNG")
     for colour, (in_light, _) in charts.COLOURS.items():
         assert in_light not in result.svg, f"{colour} would stay in the dark"
+
+
+@pytest.mark.parametrize("days", range(2, 91))
+def test_days_on_the_axis_do_not_touch(days: int) -> None:
+    from matplotlib.figure import Figure as Canvas
+
+    last = date(2026, 11, 22)
+    labels = {(last - timedelta(days=n)).isoformat(): "" for n in reversed(range(days))}
+    drawn = replace(chart("revenue", labels, ["sale", "refund"]), title="Revenue by day")
+    with rc_context({"font.size": charts.LABEL_PT}):
+        canvas = Canvas(figsize=(charts.WIDTH_IN, 3.6), dpi=charts.DPI)
+        FigureCanvasAgg(canvas)
+        charts._draw_revenue(drawn, canvas, charts.Names())
+        boxes = [label.get_window_extent() for label in canvas.axes[0].get_xticklabels()]
+    assert len(boxes) >= 2
+    assert all(left.x1 + 5 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_classes_of_a_heat_map_have_about_as_many_cells_each() -> None:
+    assert charts._classes([*range(1, 13), 331]) == [(1, 3), (4, 5), (6, 7), (8, 9), (10, 11), (12, 331)]
+    assert charts._classes([1] * 40 + [2] * 20 + [400]) == [(1, 1), (2, 2), (3, 400)]
+    assert charts._classes([5, 5]) == [(5, 5)]
 
 
 @pytest.mark.parametrize("title", HOSTILE.values())

@@ -12,11 +12,14 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -58,6 +61,7 @@ LABEL_IN = 2.45  # room for the names left of horizontal bars
 LABEL_PT = 9.0
 DPI = 144
 LEGEND_COLUMNS = 4
+DAYS_NAMED = 7  # on an axis: more would touch
 TITLE_PT = 25.0  # above each chart; the page has its own titles
 SVG = "http://www.w3.org/2000/svg"
 # Texts that would turn the rest of a line around, and what no font shows.
@@ -262,7 +266,7 @@ def _draw_revenue(chart: Chart, canvas: Canvas, _names: Names) -> None:
         axes.bar(places, values, width=0.8, color=light(colour), label=dict(chart.parts)[part])
     axes.axhline(0, color=light("muted"), linewidth=0.8)
     axes.set_xlim(-0.7, max(places[-1], 6) + 0.7)
-    named = _spread(places, 8)
+    named = _spread(places, DAYS_NAMED)
     axes.set_xticks([places[n] for n in named], [days[n].isoformat() for n in named])
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(compact))
     axes.grid(visible=True, axis="y")
@@ -367,10 +371,13 @@ def _draw_play(chart: Chart, canvas: Canvas, _names: Names) -> None:
     from matplotlib.patches import Rectangle
 
     axes = _axes(canvas, left_in=1.05, top_in=0.98)
-    most = max(figure.value for figure in chart.figures.values())
+    classes = _classes(int(figure.value) for figure in chart.figures.values() if figure.value)
+    # Few classes are drawn by the colours farthest apart.
+    colours = [HEAT[round((n + 1) * len(HEAT) / len(classes)) - 1] for n in range(len(classes))]
     for y, row in enumerate(chart.rows):
         for x, (part, _) in enumerate(chart.parts):
-            colour = HEAT[_class_of(chart.value(row.key, part), most)] if chart.value(row.key, part) else "water"
+            value = chart.value(row.key, part)
+            colour = colours[bisect_left(classes, value, key=itemgetter(1))] if value else "water"
             axes.add_patch(Rectangle((x + 0.04, y + 0.04), 0.92, 0.92, facecolor=light(colour), edgecolor="none"))
     axes.set_xlim(0, len(chart.parts))
     axes.set_ylim(len(chart.rows), 0)
@@ -380,21 +387,23 @@ def _draw_play(chart: Chart, canvas: Canvas, _names: Names) -> None:
     axes.spines[:].set_visible(False)
     axes.set_xlabel("hour of the day (UTC)")
     axes.set_ylabel("day of the week")
-    for colour, label in zip(HEAT, _class_names(int(most)), strict=False):
-        axes.bar([0], [0], color=light(colour), label=label)
+    for colour, bounds in zip(colours, classes, strict=True):
+        axes.bar([0], [0], color=light(colour), label=_class_name(*bounds))
     _legend(axes, columns=3)
 
 
-def _class_of(value: Decimal, most: Decimal) -> int:
-    """Return which of the classes of a heat map a value is in: they are of one size, from 1 to the largest value."""
-    size = math.ceil(most / len(HEAT))
-    return min(int((value - 1) // size), len(HEAT) - 1)
+def _classes(values: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the classes of a heat map, lowest and highest value each: of about as many cells, not of one width.
+
+    So an hour that is far above all others leaves the differences between those in sight.
+    """
+    ordered = sorted(values)
+    ends = sorted({ordered[math.ceil(len(ordered) * n / len(HEAT)) - 1] for n in range(1, len(HEAT) + 1)})
+    return [(low + 1, high) for low, high in pairwise([ordered[0] - 1, *ends])]
 
 
-def _class_names(most: int) -> list[str]:
-    size = math.ceil(most / len(HEAT))
-    bounds = [(n * size + 1, min((n + 1) * size, most)) for n in range(len(HEAT)) if n * size < most]
-    return [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high in bounds]
+def _class_name(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _draw_map(chart: Chart, canvas: Canvas, _names: Names) -> None:
