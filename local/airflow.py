@@ -209,9 +209,10 @@ class Api:
     def _set_paused(self, dag_id: str, paused: bool) -> None:
         self.request("PATCH", f"/api/v2/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run by hand and return its id."""
-        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})["dag_run_id"])
+    def trigger(self, dag_id: str, params: dict[str, Any] | None = None) -> str:
+        """Start a run by hand, with `params` that differ from the DAG's, and return its id."""
+        order = {"logical_date": None, "conf": params or {}}
+        return str(self.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", order)["dag_run_id"])
 
     def runs(self, dag_id: str, limit: int = 25) -> list[dict[str, Any]]:
         """Return the latest runs of a DAG, newest first."""

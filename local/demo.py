@@ -27,6 +27,7 @@ from local.supervisor import wait_for, wait_until
 SAMPLES = REPO / "include" / "data"
 DAG = "ingest_files"
 MOCK_DAG = "generate_mock_data"
+MOCK_DAYS = 7
 SYNC_DAG = "sync_warehouse"
 NOTIFY_DAG = "notify_customers"
 STATUS_DAG = "publish_status"
@@ -39,7 +40,7 @@ DASHBOARD = "dashboard/latest/"
 SHARE_TASK = "check_rejected_share"
 SAMPLES_TITLE = "What was loaded of the sample files"
 MOCK_TITLE = "What was loaded of the files that generate_mock_data made"
-LOAD_SECONDS = 180
+LOAD_SECONDS = 300
 # What is asked of the APIs: the play of the sample files, and somebody's notifications.
 API_CUSTOMER = "CUST-0001"
 API_PATHS = ("/aggregated-data?from=2025-01-01&to=2025-12-31&group_by=day&area=Europe", "/notifications")
@@ -167,20 +168,20 @@ def load(platform: Platform, console: Console, clock: Any, stages: Stages) -> in
 
 
 def make_data(platform: Platform, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Have the DAG make mock data once, and pause it again if it was paused; return its runs, once they succeeded."""
+    """Have the DAG make the last days' mock data, and pause it again if it was paused; return its runs that succeeded.
+
+    There may be two: once it is unpaused, the scheduler starts a run that is due.
+    """
     api = platform.api
     known = {run["dag_run_id"] for run in api.runs(MOCK_DAG)}
-    dag = api.dag(MOCK_DAG)
-    due_at = dag["next_dagrun_run_after"]
-    due = dag["is_paused"] and due_at is not None and datetime.fromisoformat(due_at) <= datetime.now(UTC)
-    if dag["is_paused"]:
+    paused = api.dag(MOCK_DAG)["is_paused"]
+    if paused:
         api.unpause(MOCK_DAG)
     try:
-        if not due:  # the scheduler starts a run that is due by itself
-            api.trigger(MOCK_DAG)
+        api.trigger(MOCK_DAG, {"days_back": MOCK_DAYS})
         return wait_for_data(platform, known, say)
     finally:
-        if dag["is_paused"]:
+        if paused:
             api.pause(MOCK_DAG)
 
 
@@ -214,7 +215,11 @@ def wait_for_data(platform: Platform, known: set[str], say: Callable[[str], None
 
 def put_by(platform: Platform, mock_runs: list[dict[str, Any]]) -> list[upload.Uploaded]:
     """Return the files that runs of the mock data's DAG have put."""
-    made = [platform.api.result(MOCK_DAG, run["dag_run_id"], "put_files", map_index=0) for run in mock_runs]
+    made = [
+        platform.api.result(MOCK_DAG, run["dag_run_id"], "put_files", number)
+        for run in mock_runs
+        for number in range(len(platform.api.result(MOCK_DAG, run["dag_run_id"], "choose_intervals")))
+    ]
     return [
         upload.Uploaded(file["key"].split("/")[1], file["key"], file["version_id"])
         for one in made

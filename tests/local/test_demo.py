@@ -1,4 +1,4 @@
-"""How `make demo` waits for its files, and has mock data made: once, and the DAG is paused afterwards as before."""
+"""How `make demo` waits for its files, and has mock data made; the DAG is paused afterwards as before."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Airflow:
         if self._due_at <= datetime.now(UTC):
             self._runs.append({"dag_run_id": "scheduled", "state": "queued"})
 
-    def trigger(self, _dag_id: str) -> None:
-        self.done.append("trigger")
+    def trigger(self, _dag_id: str, params: dict[str, Any]) -> None:
+        self.done.append(f"trigger {params['days_back']} days")
         self._runs.append({"dag_run_id": "manual", "state": "queued"})
 
     def pause(self, _dag_id: str) -> None:
@@ -70,17 +70,19 @@ DUE, NOT_DUE = timedelta(minutes=-5), timedelta(minutes=5)
 @pytest.mark.parametrize(
     ("paused", "due_in", "runs", "done"),
     [
-        (True, DUE, ["scheduled"], ["unpause", "pause"]),
-        (True, NOT_DUE, ["manual"], ["unpause", "trigger", "pause"]),
-        (False, NOT_DUE, ["manual"], ["trigger"]),
+        (True, DUE, ["manual", "scheduled"], ["unpause", "trigger 7 days", "pause"]),
+        (True, NOT_DUE, ["manual"], ["unpause", "trigger 7 days", "pause"]),
+        (False, NOT_DUE, ["manual"], ["trigger 7 days"]),
     ],
     ids=["paused, a run is due", "paused, none is due", "not paused"],
 )
-def test_one_run_is_made(paused: bool, due_in: timedelta, runs: list[str], done: list[str]) -> None:
+def test_a_week_is_made_and_what_is_due_is_waited_for(
+    paused: bool, due_in: timedelta, runs: list[str], done: list[str]
+) -> None:
     api = Airflow(paused=paused, due_in=due_in)
     said: list[str] = []
     assert (make(api, said.append), api.done) == (runs, done)
-    assert said == [f"{state:9} generate_mock_data {runs[0]}" for state in ("running", "success")]
+    assert said == [f"{state:9} generate_mock_data {run}" for state in ("running", "success") for run in runs]
 
 
 def test_a_run_that_fails_is_named_and_the_dag_is_paused_again() -> None:
@@ -88,7 +90,7 @@ def test_a_run_that_fails_is_named_and_the_dag_is_paused_again() -> None:
     message = "generate_mock_data failed in put_files of manual: http://127.0.0.1:1/generate_mock_data/manual"
     with pytest.raises(LocalError, match=f"^{message}$"):
         make(api)
-    assert api.done == ["unpause", "trigger", "pause"]
+    assert api.done == ["unpause", "trigger 7 days", "pause"]
 
 
 def test_a_run_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
