@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # What is not a chunk's fault: it would be the next one's, too. The worker ends, and its task is tried again.
 PLATFORM = (BotoCoreError, InboxBusyError, psycopg.OperationalError, psycopg.InterfaceError)
+# Between two looks at chunks that others hold.
+GLANCE_S = 0.1
 # Of DynamoDB's refusals only this one is about what is written.
 OF_THE_ITEM = "ValidationException"
 
@@ -46,7 +48,7 @@ class Limits:
     lease_s: float = 120
     # Left of a lease when a request begins.
     margin_s: float = 2 * REQUEST_S
-    # For a message, in one request; when another worker ends the day, this one notices it so much later.
+    # For a message, in one request.
     wait_s: int = 1
     # Until a chunk that went wrong is tried again.
     pause_s: float = 30
@@ -106,8 +108,12 @@ class Worker:
                     break
                 self._send_again(day)
                 still_since, sent_again = time.monotonic(), True
-            if self._work_for(1.0):
+            # What others hold brings no message: its end is looked for in the store.
+            all_held = progress.held == progress.open
+            if self._work_for(1.0, wait_s=0 if all_held else self._limits.wait_s):
                 still_since = time.monotonic()
+            elif all_held:
+                time.sleep(GLANCE_S)
         return self.work
 
     def _send_again(self, day: date) -> None:
@@ -116,14 +122,14 @@ class Worker:
         self.work.sent_again += len(lost)
         log.warning("%s: %s messages seem lost, and are sent again", day, len(lost))
 
-    def _work_for(self, seconds: float) -> bool:
+    def _work_for(self, seconds: float, *, wait_s: int) -> bool:
         """Handle messages for about so long; tell whether there was any.
 
-        Only the first is waited for: after the last one the day may be done, which is to be seen at once.
+        Only the first is waited for, up to `wait_s`: after the last one the day may be done, to be seen at once.
         """
         until, any_came = time.monotonic() + seconds, False
         hidden_s = round(self._limits.lease_s)
-        while received := self._queue.receive(wait_s=0 if any_came else self._limits.wait_s, hidden_s=hidden_s):
+        while received := self._queue.receive(wait_s=0 if any_came else wait_s, hidden_s=hidden_s):
             any_came = True
             for message in received:
                 self.handle(message)
