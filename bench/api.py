@@ -1,6 +1,7 @@
 """The two APIs in this process, from the gateway's event to the answer, beside the bare queries that each needs.
 
 sums, inbox              what Mangum and the app make of the event of an HTTP API: token, parameters, query, JSON
+cold                     a new process that has the package for Lambda and nothing else: imports, and its first answer
 sums_bare, inbox_bare    the same queries alone, by the same driver: one of the store; two of the table (texts, marks)
 
 Sums are of a box of about 50 cells, by day, of a month of the groups of geo.activity; an inbox is a page of 20. One
@@ -13,7 +14,11 @@ minute, as the emulator of a table of a million is, slows both.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,10 +32,12 @@ import boto3
 import jwt
 import psycopg
 from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 from mangum import Mangum
 
 from bench.case import Case, Measure, Run, peak_mb
 from bench.ingest_store import temporary_platform
+from infra import packages
 from local import aws, issuer, ports, postgres
 from local.platform import Platform
 from marketplace import store
@@ -43,6 +50,16 @@ MILLION = 1_000_000
 REQUESTS = 1000
 DATABASE = "bench_api"
 CUSTOMERS = 2000
+# What a new instance of the function does, without Lambda's own work of getting there.
+COLD = """
+import json, sys, time
+started = time.perf_counter()
+sys.path.insert(0, sys.argv[1])
+from marketplace.api.handler import handler
+imported = time.perf_counter()
+answer = handler(json.load(sys.stdin), None)
+print(json.dumps([answer["statusCode"], imported - started, time.perf_counter() - imported, time.process_time()]))
+"""
 ADDED = "p50 over the bare query, ms"
 QUERY = {"from": "2025-01-01", "to": "2025-01-31", "bbox": "8,48,9,49", "group_by": "day"}
 CELLS = """
@@ -60,7 +77,7 @@ from geo.cell as c cross join generate_series(0, %s / 4000 - 1) as n
 
 def cases(sizes: Sequence[int]) -> list[Case]:
     """Return the cases: of so many aggregates, and so many notifications."""
-    names = ("sums", "sums_bare", "inbox", "inbox_bare")
+    names = ("sums", "sums_bare", "inbox", "inbox_bare", "cold")
     return [
         Case(name if rows == MILLION else f"{name}_{rows}", name, {"rows": rows}) for rows in sizes for name in names
     ]
@@ -86,8 +103,10 @@ def measuring(chosen: Sequence[Case]) -> Iterator[Measure]:
         _fill_store(platform, rows)
         if any(case.function.startswith("inbox") for case in chosen):
             _fill_table(platform.state.outputs["NotificationTable"], rows)
-        bench = Bench(platform)
-        yield bench.measure
+        with tempfile.TemporaryDirectory(prefix="marketplace-bench-") as package:
+            with zipfile.ZipFile(packages.build("local")) as zipped:
+                zipped.extractall(package)
+            yield Bench(platform, package).measure
 
 
 def _fill_store(platform: Platform, rows: int) -> None:
@@ -131,12 +150,13 @@ class Bench:
     """Asks in this process, where the app is as it is on Lambda."""
 
     platform: Platform
+    package: str
 
     def __post_init__(self) -> None:
         """Make the app and a token for it."""
         state = self.platform.state
         key = rsa.generate_private_key(65537, 2048)
-        config = Config(
+        self._config = Config(
             store_host=ports.HOST,
             store_port=state.ports["postgres"],
             store_database=DATABASE,
@@ -152,10 +172,12 @@ class Bench:
         claims = {"iss": "bench", "aud": issuer.AUDIENCE, "exp": time.time() + 36_000, "customer": "CUST-0001"}
         claims["scope"] = " ".join(issuer.SCOPES)
         self._token = jwt.encode(claims, key, "RS256", {"kid": "bench"})
-        self._handler = Mangum(create_app(config), lifespan="off")
+        self._handler = Mangum(create_app(self._config), lifespan="off")
 
     def measure(self, case: Case, _python: str) -> Run:
         """Ask so many times, after some that do not count; before each request its bare query, if it is not that."""
+        if case.function == "cold":
+            return self._cold()
         asked, _, only = case.function.partition("_")
         bare = {"sums": self._sums, "inbox": self._inbox}[asked]()
         path, query = {"sums": ("/aggregated-data", urlencode(QUERY)), "inbox": ("/notifications", "")}[asked]
@@ -179,13 +201,37 @@ class Bench:
             phases[ADDED] = 1000 * median(added)
         return Run(REQUESTS, sum(took), cpu, peak_mb("self"), phases=phases)
 
-    def _request(self, path: str, query: str) -> None:
-        event = {
+    def _cold(self) -> Run:
+        config = self._config
+        keys = [json.loads(RSAAlgorithm.to_jwk(key)) | {"kid": kid} for kid, key in config.token_keys.items()]
+        settings = {
+            "STORE_HOST": config.store_host, "STORE_PORT": str(config.store_port),
+            "STORE_DATABASE": config.store_database, "STORE_PASSWORD": config.store_password,
+            "NOTIFICATION_TABLE": config.notification_table, "API_ISSUER": config.issuer,
+            "API_AUDIENCES": ",".join(config.audiences), "API_TOKEN_KEYS": json.dumps({"keys": keys}),
+            "API_CUSTOMER_CLAIM": config.customer_claim, "API_CURSOR_KEY": config.cursor_key.decode(),
+        }  # fmt: skip
+        environment = {f"MARKETPLACE_{name}": value for name, value in settings.items()}
+        event = json.dumps(self._event("/aggregated-data", urlencode(QUERY)))
+        command = [str(packages.EMULATOR), "-I", "-S", "-c", COLD, self.package]
+        done = subprocess.run(
+            command, input=event, env=os.environ | environment, capture_output=True, text=True, check=True
+        )
+        status, imports_s, answer_s, cpu_s = json.loads(done.stdout)
+        if status != 200:
+            raise RuntimeError(done.stderr)
+        phases = {"imports, ms": 1000 * imports_s, "first answer, ms": 1000 * answer_s}
+        return Run(1, imports_s + answer_s, cpu_s, 0.0, phases=phases)
+
+    def _event(self, path: str, query: str) -> dict[str, Any]:
+        return {
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
             "headers": {"host": "bench", "authorization": f"Bearer {self._token}"}, "isBase64Encoded": False,
             "requestContext": {"http": {"method": "GET", "path": path, "sourceIp": ports.HOST, "protocol": "HTTP/1.1"}},
         }  # fmt: skip
-        answer = self._handler(event, None)  # type: ignore[arg-type]
+
+    def _request(self, path: str, query: str) -> None:
+        answer = self._handler(self._event(path, query), None)  # type: ignore[arg-type]
         if answer["statusCode"] != 200 or not any(json.loads(answer["body"]).values()):
             raise RuntimeError(f"{path}: {answer}")
 
