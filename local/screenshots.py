@@ -72,6 +72,11 @@ def lines(page: Page) -> None:
     frame.locator("code").first.wait_for(timeout=WAIT_MS)
 
 
+def dashboard(page: Page) -> None:
+    """From the state to the dashboard."""
+    in_market(page).get_by_role("link", name="Dashboard", exact=True).first.click()
+
+
 def as_table(page: Page) -> None:
     """Show the DAGs as a table, which has all of them in one picture."""
     page.get_by_role("button", name=re.compile("table view", re.IGNORECASE)).click(timeout=WAIT_MS)
@@ -114,6 +119,7 @@ def main() -> None:
     both: dict[str, tuple[str, Callable[[Page], object] | None]] = {
         "market": ("/plugin/market", in_market),
         "market-lines": ("/plugin/market", lines),
+        "market-dashboard": ("/plugin/market", dashboard),
         "dags": ("/dags?limit=50", as_table),
         "assets": (f"/assets/{warehouse}", None),
         "trigger-form": ("/dags/correct_alias", trigger_form),

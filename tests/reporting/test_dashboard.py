@@ -387,6 +387,27 @@ def test_days_on_the_axis_do_not_touch(days: int) -> None:
     assert all(left.x1 + 5 < right.x0 for left, right in pairwise(boxes))
 
 
+PLATFORMS = [
+    "PC", "PlayStation 5", "Nintendo Switch", "iOS", "Steam Deck", "macOS", "Nintendo Switch 2", "Linux",
+    "Xbox Series X",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("platforms", [PLATFORMS[:count] for count in range(2, 10)] + [["W" * 30, "M" * 30]], ids=len)
+def test_a_legend_goes_into_the_picture(platforms: list[str]) -> None:
+    from matplotlib.figure import Figure as Canvas
+
+    with rc_context({"font.size": charts.LABEL_PT}):
+        canvas = Canvas(figsize=(charts.WIDTH_IN, 3.6), dpi=charts.DPI)
+        FigureCanvasAgg(canvas)
+        charts._draw_games(chart("games", {"G-1": "One"}, platforms), canvas, charts.Names())
+        legend = canvas.axes[0].get_legend()
+        assert legend is not None
+        box = legend.get_window_extent()
+    assert box.x1 <= canvas.bbox.x1
+    assert box.y1 <= canvas.bbox.y1 - charts.TITLE_PT / 72 * charts.DPI
+
+
 def test_classes_of_a_heat_map_have_about_as_many_cells_each() -> None:
     assert charts._classes([*range(1, 13), 331]) == [(1, 3), (4, 5), (6, 7), (8, 9), (10, 11), (12, 331)]
     assert charts._classes([1] * 40 + [2] * 20 + [400]) == [(1, 1), (2, 2), (3, 400)]

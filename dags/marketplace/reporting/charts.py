@@ -233,8 +233,21 @@ def _axes(
 def _legend(axes: Axes, columns: int = LEGEND_COLUMNS) -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, fontsize=LABEL_PT,
-        handlelength=1.0, handleheight=1.0, columnspacing=1.4, borderaxespad=0.2,
+        handlelength=1.0, handleheight=1.0, handletextpad=0.8, columnspacing=1.4, borderpad=0.4, borderaxespad=0.2,
     )  # fmt: skip
+
+
+def _legend_columns(labels: Sequence[str], room_in: float) -> int:
+    """Return how many columns the legend has that goes into so many inches; matplotlib fills one after the other."""
+    for columns in range(LEGEND_COLUMNS, 1, -1):
+        rows, longer = divmod(len(labels), columns)
+        starts = [n * rows + min(n, longer) for n in range(columns + 1)]
+        widths = [max((sum(map(_width_pt, label)) for label in labels[a:b]), default=0) for a, b in pairwise(starts)]
+        # What `_legend` asks for, in sizes of the font: a mark and a space each, spaces between, a border.
+        around = 1.8 * columns + 1.4 * (columns - 1) + 2 * (0.4 + 0.2)
+        if sum(widths) + around * LABEL_PT <= room_in * 72:
+            return columns
+    return 1
 
 
 def _draw_nothing(chart: Chart, canvas: Canvas, _names: Names) -> None:
@@ -288,12 +301,13 @@ def _spread(places: Sequence[int], most: int) -> list[int]:
 def _bars(
     chart: Chart, canvas: Canvas, names: Names, parts: Sequence[tuple[str, str, str]],
     value: Callable[[str, str], Decimal],
-) -> Axes:  # fmt: skip
-    """Draw a bar a row, the parts beside one another: (key, name, colour) each."""
+) -> None:  # fmt: skip
+    """Draw a bar a row, the parts beside one another: (key, name, colour) each; several have a legend."""
     from matplotlib import ticker
 
+    columns = _legend_columns([label for _, label, _ in parts], WIDTH_IN - LABEL_IN)
     axes = _axes(
-        canvas, left_in=LABEL_IN, top_in=0.42 if len(parts) == 1 else 0.75 + 0.2 * ((len(parts) - 1) // LEGEND_COLUMNS)
+        canvas, left_in=LABEL_IN, top_in=0.42 if len(parts) == 1 else 0.75 + 0.2 * ((len(parts) - 1) // columns)
     )
     places = list(range(len(chart.rows)))
     right, left = [0.0] * len(places), [0.0] * len(places)
@@ -324,7 +338,8 @@ def _bars(
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(compact))
     axes.grid(visible=True, axis="x")
     axes.set_xlabel(chart.unit)
-    return axes
+    if len(parts) > 1:
+        _legend(axes, columns)
 
 
 def _draw_games(chart: Chart, canvas: Canvas, names: Names) -> None:
@@ -339,7 +354,7 @@ def _draw_games(chart: Chart, canvas: Canvas, names: Names) -> None:
         chosen = others if part == "others" and others else [part]
         return sum((chart.value(row, one) for one in chosen), Decimal(0))
 
-    _legend(_bars(chart, canvas, names, series, value))
+    _bars(chart, canvas, names, series, value)
 
 
 def _draw_payouts(chart: Chart, canvas: Canvas, names: Names) -> None:
@@ -348,7 +363,7 @@ def _draw_payouts(chart: Chart, canvas: Canvas, names: Names) -> None:
 
 def _draw_quality(chart: Chart, canvas: Canvas, names: Names) -> None:
     series = [(part, label, colour) for (part, label), colour in zip(chart.parts, ("s1", "s4", "s3"), strict=True)]
-    _legend(_bars(chart, canvas, names, series, chart.value))
+    _bars(chart, canvas, names, series, chart.value)
 
 
 def _draw_notifications(chart: Chart, canvas: Canvas, names: Names) -> None:
@@ -364,7 +379,7 @@ def _draw_notifications(chart: Chart, canvas: Canvas, names: Names) -> None:
         ("read", "delivered and read", "s2"), ("unread", "delivered, not read", "s0"), ("skipped", "skipped", "s6"),
         ("open", "not done", "s1"),
     ]  # fmt: skip
-    _legend(_bars(chart, canvas, names, series, value))
+    _bars(chart, canvas, names, series, value)
 
 
 def _draw_play(chart: Chart, canvas: Canvas, _names: Names) -> None:
