@@ -157,7 +157,12 @@ def publish(
     outputs = stacks.set_parameters(stack.stack_name, versions)
     airflow = mwaa.Airflow(account.mwaa, outputs["AirflowEnvironment"], timeout=timeout, progress=progress)
     own = {name.removesuffix(".py") for name in package.dags if "/" not in name and name.endswith(".py")}
-    paused = airflow.wait_for_dags(own)
+    try:
+        paused = airflow.wait_for_dags(own)
+    except EndpointConnectionError as error:
+        raise NotConnected(
+            f"All is uploaded, but nobody answers for Airflow. {error} The emulator of this clone has no MWAA."
+        ) from error
     if paused["migrate"]:
         airflow.unpause("migrate")
     # MWAA takes up to a minute to fetch what was uploaded: until then it migrates to what it has.
@@ -202,6 +207,8 @@ def destroy(
     ]
     if obstacles:
         raise NotDeletable("Nothing was touched, because\n  " + "\n  ".join(obstacles))
+    if not any(stacks.status(name) for name in names):
+        progress(f"{environment}: there is nothing to delete")
     for stack in reversed(chosen):
         for bucket in stacks.resources(stack.stack_name, "AWS::S3::Bucket"):
             progress(f"{stack.stack_name}: emptying {bucket}")
@@ -268,7 +275,11 @@ def _protected_databases(stacks: Stacks, names: Sequence[str], rds: Client) -> l
             except rds.exceptions.DBInstanceNotFoundFault:
                 continue  # deleted by hand; CloudFormation does not mind
             if described["DeletionProtection"]:
-                found.append(f"{name}: the database {database} has deletion protection: switch it off if you mean it")
+                found.append(
+                    f"{name}: the database {database} has deletion protection. If you mean it: aws rds "
+                    f"modify-db-instance --db-instance-identifier {database} --no-deletion-protection "
+                    "--apply-immediately"
+                )
     return found
 
 
@@ -282,7 +293,10 @@ def _protected_tables(stacks: Stacks, names: Sequence[str], dynamodb: Client) ->
             except dynamodb.exceptions.ResourceNotFoundException:
                 continue  # deleted by hand; CloudFormation does not mind
             if described.get("DeletionProtectionEnabled"):
-                found.append(f"{name}: the table {table} has deletion protection: switch it off if you mean it")
+                found.append(
+                    f"{name}: the table {table} has deletion protection. If you mean it: aws dynamodb update-table "
+                    f"--table-name {table} --no-deletion-protection-enabled"
+                )
     return found
 
 
@@ -430,6 +444,11 @@ def _run(options: argparse.Namespace) -> None:
         command = bootstrap if options.command == "bootstrap" else deploy
         for key, value in command(options.environment, _parameters(options), progress=_say).items():
             _say(f"{key}={value}")
+        if command is deploy:
+            _say(
+                f"Next, the first time: the databases' roles (docs/deploy.md). "
+                f"Then: make publish ENV={options.environment}"
+            )
 
 
 def _say(line: str, stream: TextIO | None = None) -> None:

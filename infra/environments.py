@@ -136,6 +136,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: byte {error.start}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _malformed(path: Path, error: yaml.YAMLError) -> ConfigError:
@@ -190,19 +192,22 @@ def resolve_parameters(environment: Environment, given: Mapping[str, str]) -> di
     # A stack of one environment would make the resources of another.
     if taken := sorted(common.keys() & {*given, *(name for stack in environment.stacks for name in stack.parameters)}):
         raise ConfigError(f"{' and '.join(taken)} must not be given: infra/config and ENV say it.")
-    resolved: dict[str, dict[str, str]] = {}
-    unused = set(given)
+    declared_by = {stack.name: template_parameters(stack.template) for stack in environment.stacks}
+    # Names that are misspelt are said before that others are missing.
     for stack in environment.stacks:
-        declared = template_parameters(stack.template)
-        unknown = sorted(set(stack.parameters) - set(declared))
-        if unknown:
+        if unknown := sorted(set(stack.parameters).difference(declared_by[stack.name])):
             raise ConfigError(f"The template of stack {stack.name!r} declares no parameter {', '.join(unknown)}.")
+    if unused := sorted(set(given).difference(*declared_by.values())):
+        raise ConfigError(f"No template of environment {environment.name!r} declares {', '.join(unused)}.")
+    resolved: dict[str, dict[str, str]] = {}
+    for stack in environment.stacks:
+        declared = declared_by[stack.name]
         offered = {**stack.parameters, **given, **common}
         missing = sorted(name for name, spec in declared.items() if name not in offered and "Default" not in spec)
         if missing:
-            raise ConfigError(f"The stack {stack.name!r} needs a value for {', '.join(missing)}.")
+            raise ConfigError(
+                f"The stack {stack.name!r} needs a value for {', '.join(missing)}: write `{missing[0]}: …` into a YAML "
+                "file, and say PARAMETERS=that file."
+            )
         resolved[stack.name] = {name: offered[name] for name in declared if name in offered}
-        unused -= set(declared)
-    if unused:
-        raise ConfigError(f"No template of environment {environment.name!r} declares {', '.join(sorted(unused))}.")
     return resolved

@@ -19,7 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import environments
 from infra.deploy import _connect
-from infra.errors import ConfigError, DeployError
+from infra.errors import ConfigError, DeployError, StackFailed
+from infra.stacks import Stacks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SUITE = "tests/deployment/test_deployment.py"
@@ -39,8 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not environment:
             raise ConfigError("Say which environment: make verify ENV=dev")
-        environments.load(environment)
-        _connect(environment, lambda line: print(line, flush=True))
+        config = environments.load(environment)
+        account = _connect(environment, lambda line: print(line, flush=True))
+        stacks = Stacks(account.cloudformation, timeout=0, progress=print)
+        if absent := [stack.stack_name for stack in config.stacks if stacks.status(stack.stack_name) is None]:
+            raise StackFailed(f"There is no stack {', '.join(absent)}: deploy the environment first.")
     except (DeployError, BotoCoreError, ClientError, OSError) as error:
         print(f"verify {environment}".strip() + f": {error}", file=sys.stderr)
         return 1

@@ -307,7 +307,11 @@ class Platform:
     def _deploy_stacks(self, absent: list[str]) -> None:
         """Deploy, from scratch when something is `absent`, and have the emulator write its state to disk."""
         if absent and emulator.must_be_emptied(self.layout):
-            self._say(f"The emulator lost {', '.join(absent)}: deploying again; its objects stay")
+            first = not self.state.outputs
+            self._say(
+                "Deploying the stacks to the emulator" if first
+                else f"The emulator lost {', '.join(absent)}: deploying again; its objects stay"
+            )  # fmt: skip
             self.supervisor.stop("emulator")
             emulator.set_objects_aside(self.layout)
             self._start_again()

@@ -592,7 +592,7 @@ def test_the_exit_code_is_the_same_when_nobody_reads_anything(emulator, environm
         ),
         (
             ["plan", "--environment", "dev", "--creator", "tests", "--parameters", "/nowhere/file"],
-            "plan dev: [Errno 2] No such file or directory: '/nowhere/file'",
+            "plan dev: /nowhere/file cannot be read: No such file or directory.",
         ),
         (
             ["plan", "--environment", "dev", "--creator", "tests", "--parameters", __file__],

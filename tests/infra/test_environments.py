@@ -90,7 +90,7 @@ def test_what_the_caller_gives_wins_over_the_configuration(parameters):
 def test_a_missing_parameter_is_named(parameters):
     del parameters["Creator"]
 
-    with pytest.raises(ConfigError, match=r"^The stack 'keys' needs a value for Creator\.$"):
+    with pytest.raises(ConfigError, match=r"^The stack 'keys' needs a value for Creator: write `Creator: …` into a "):
         environments.resolve_parameters(environments.load("local"), parameters)
 
 
