@@ -19,7 +19,7 @@ from airflow.providers.amazon.aws.hooks.redshift_sql import RedshiftSQLHook
 from airflow.sdk import Connection
 
 from infra import deploy as tool
-from infra import environments
+from infra import environments, verify
 from infra.deploy import main
 from infra.errors import ConfigError, NotDeletable, StackFailed, StackTimeout
 from infra.stacks import Stacks
@@ -660,3 +660,11 @@ def test_what_the_emulator_does_not_do_is_what_the_docs_say(emulator, emulator_u
     states = {alarm["StateValue"] for alarm in emulator("cloudwatch").describe_alarms()["MetricAlarms"]}
     assert len(receive_all(emulator("sqs"), outputs["LandingQueueUrl"])) == 1
     assert states == {"INSUFFICIENT_DATA"}
+
+
+def test_an_environment_that_is_not_deployed_is_not_verified(emulator, capsys):
+    assert verify.main(["--environment", "qa"]) == 1
+
+    absent = capsys.readouterr().err
+    assert absent.startswith("verify qa: There is no stack marketplace-qa-keys, marketplace-qa-alerts, ")
+    assert absent.endswith(": deploy the environment first.\n")
