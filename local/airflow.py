@@ -228,6 +228,11 @@ class Api:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances?state=failed"
         return [task["task_id"] for task in self.request("GET", path)["task_instances"]]
 
+    def task_states(self, dag_id: str, run_id: str, task_id: str) -> list[str | None]:
+        """Return the states of a mapped task's instances; one that is not scheduled yet has none."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task_id}/listMapped"
+        return [task["state"] for task in self.request("GET", path)["task_instances"]]
+
     def result(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
         """Return what a task of a run has returned."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id)}/taskInstances/{task_id}"

@@ -194,9 +194,13 @@ def wait_for_data(platform: Platform, known: set[str], say: Callable[[str], None
         nonlocal runs
         runs = [run for run in platform.api.runs(MOCK_DAG) if run["dag_run_id"] not in known]
         for run in runs:
-            if seen.get(run["dag_run_id"]) != run["state"]:
-                seen[run["dag_run_id"]] = run["state"]
-                say(f"{run['state']:9} {MOCK_DAG} {run['dag_run_id']}")
+            now = f"{run['state']:9} {MOCK_DAG} {run['dag_run_id']}"
+            if run["state"] == "running":
+                puts = platform.api.task_states(MOCK_DAG, run["dag_run_id"], "put_files")
+                now += f": {puts.count('success')} of {len(puts)} intervals put" if "success" in puts else ""
+            if seen.get(run["dag_run_id"]) != now:
+                seen[run["dag_run_id"]] = now
+                say(now)
         failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
         if failed:
             tasks = ", ".join(platform.api.failed_tasks(MOCK_DAG, failed[0])) or "no task of its own"
