@@ -151,8 +151,7 @@ def publish(
     package = airflow_package.build(_is_private(config))
     account = _connect(environment, progress)
     stacks = Stacks(account.cloudformation, timeout=timeout, progress=progress)
-    if stacks.status(stack.stack_name) is None:
-        raise StackFailed(f"There is no stack {stack.stack_name}: deploy the environment first.")
+    stacks.require([stack.stack_name])
     versions = publishing.publish(account.s3, _code_bucket(config, account), package, progress)
     outputs = stacks.set_parameters(stack.stack_name, versions)
     airflow = mwaa.Airflow(account.mwaa, outputs["AirflowEnvironment"], timeout=timeout, progress=progress)

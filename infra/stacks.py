@@ -75,9 +75,8 @@ class Stacks:
 
         Raises StackFailed when there is no such stack, and otherwise as `deploy` does.
         """
-        stack = self._find(name)
-        if stack is None:
-            raise StackFailed(f"There is no stack {name}: deploy the environment first.")
+        self.require([name])
+        stack = self._find(name) or {}
         template = self._cloudformation.get_template(StackName=name)["TemplateBody"]
         parameters = {given["ParameterKey"]: given["ParameterValue"] for given in stack.get("Parameters", [])}
         tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
@@ -110,6 +109,11 @@ class Stacks:
         """Return the status of the stack `name`, None when there is none."""
         stack = self._find(name)
         return stack["StackStatus"] if stack and stack["StackStatus"] != "DELETE_COMPLETE" else None
+
+    def require(self, names: Collection[str]) -> None:
+        """Raise StackFailed when there is none of one of these names."""
+        if absent := [name for name in names if self.status(name) is None]:
+            raise StackFailed(f"There is no stack {', '.join(absent)}: deploy the environment first.")
 
     def exports(self) -> set[str]:
         """Return the names of all exports of the account and region."""

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import environments
 from infra.deploy import _connect
-from infra.errors import ConfigError, DeployError, StackFailed
+from infra.errors import ConfigError, DeployError
 from infra.stacks import Stacks
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -43,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = environments.load(environment)
         account = _connect(environment, lambda line: print(line, flush=True))
         stacks = Stacks(account.cloudformation, timeout=0, progress=print)
-        if absent := [stack.stack_name for stack in config.stacks if stacks.status(stack.stack_name) is None]:
-            raise StackFailed(f"There is no stack {', '.join(absent)}: deploy the environment first.")
+        stacks.require([stack.stack_name for stack in config.stacks])
     except (DeployError, BotoCoreError, ClientError, OSError) as error:
         print(f"verify {environment}".strip() + f": {error}", file=sys.stderr)
         return 1

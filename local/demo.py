@@ -525,7 +525,7 @@ def report(
         console.print(by_dataset(title, of_it, retried, waiting))
         console.print(by_reason(ledger.rows(REASONS, loads=ids)))
     console.print(
-        f"\nLive changes of rows that {MOCK_DAG} had made for the hour before: {live_changes(platform.api, mock_runs)}"
+        f"\nLive changes of rows that {MOCK_DAG} had made for these days: {live_changes(platform.api, mock_runs)}"
     )
     set_aside = [load for load in files.values() if load["status"] == "rejected"]
     for load in set_aside:

@@ -307,11 +307,7 @@ class Platform:
     def _deploy_stacks(self, absent: list[str]) -> None:
         """Deploy, from scratch when something is `absent`, and have the emulator write its state to disk."""
         if absent and emulator.must_be_emptied(self.layout):
-            first = not self.state.outputs
-            self._say(
-                "Deploying the stacks to the emulator" if first
-                else f"The emulator lost {', '.join(absent)}: deploying again; its objects stay"
-            )  # fmt: skip
+            self._say(f"The emulator lacks {', '.join(absent)}: deploying; objects that are there stay")
             self.supervisor.stop("emulator")
             emulator.set_objects_aside(self.layout)
             self._start_again()

@@ -14,6 +14,7 @@ import psycopg
 from playwright.sync_api import FrameLocator, Page, sync_playwright
 
 from local import airflow
+from local.demo import PAGE, WHOLE_DASHBOARD
 from local.errors import LocalError
 from local.layout import REPO
 from local.supervisor import wait_until
@@ -117,9 +118,9 @@ def main() -> None:
         "notify-backfill": "/dags/notify_customers/runs?run_type=backfill",
     }
     both: dict[str, tuple[str, Callable[[Page], object] | None]] = {
-        "market": ("/plugin/market", in_market),
-        "market-lines": ("/plugin/market", lines),
-        "market-dashboard": ("/plugin/market", dashboard),
+        "market": (PAGE, in_market),
+        "market-lines": (PAGE, lines),
+        "market-dashboard": (PAGE, dashboard),
         "dags": ("/dags?limit=50", as_table),
         "assets": (f"/assets/{warehouse}", None),
         "trigger-form": ("/dags/correct_alias", trigger_form),
@@ -139,7 +140,7 @@ def main() -> None:
                 take(page, url + path, name + suffix, prepare)
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            take(page, f"{url}/marketplace/dashboard/view", f"dashboard-{theme}", whole=True)
+            take(page, f"{url}{WHOLE_DASHBOARD}", f"dashboard-{theme}", whole=True)
         browser.close()
 
 

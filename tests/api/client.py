@@ -12,6 +12,11 @@ from urllib.parse import urlencode
 from fastapi import FastAPI
 from mangum import Mangum
 
+from local import ports
+from local.state import State
+from marketplace.api.config import Config, read_keys
+from tests.api import tokens
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -24,6 +29,23 @@ class Answer:
     def json(self) -> Any:
         """Return the body's meaning."""
         return json.loads(self.text)
+
+
+def app_config(state: State, database: str, table: str, key: tokens.Key) -> Config:
+    """Return where the app finds what it needs: a platform's store, a table of inboxes, and whose tokens are good."""
+    return Config(
+        store_host=ports.HOST,
+        store_port=state.ports["postgres"],
+        store_database=database,
+        store_password=state.passwords["store_reader"],
+        notification_table=table,
+        issuer=tokens.ISSUER,
+        audiences=frozenset({tokens.AUDIENCE}),
+        token_keys=read_keys(tokens.key_set(key)),
+        scope_prefix="",
+        customer_claim="customer",
+        cursor_key=b"k" * 32,
+    )
 
 
 class Client:

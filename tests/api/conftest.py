@@ -9,11 +9,10 @@ import boto3
 import psycopg
 import pytest
 
-from local import ports
 from marketplace.api.app import create_app
-from marketplace.api.config import Config, read_keys
+from marketplace.api.config import Config
 from tests.api import tokens
-from tests.api.client import Client
+from tests.api.client import Client, app_config
 from tests.infra import templates
 
 # Where: three places of Sweden, Italy and Fiji (on both sides of the antimeridian).
@@ -91,19 +90,7 @@ def table(platform: Any) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def config(platform: Any, played: Any, table: str, issuer_key: tokens.Key) -> Config:
     """Where the app finds what it needs."""
-    return Config(
-        store_host=ports.HOST,
-        store_port=platform.state.ports["postgres"],
-        store_database=played.name,
-        store_password=platform.state.passwords["store_reader"],
-        notification_table=table,
-        issuer=tokens.ISSUER,
-        audiences=frozenset({tokens.AUDIENCE}),
-        token_keys=read_keys(tokens.key_set(issuer_key)),
-        scope_prefix="",
-        customer_claim="customer",
-        cursor_key=b"k" * 32,
-    )
+    return app_config(platform.state, played.name, table, issuer_key)
 
 
 @pytest.fixture(scope="module")

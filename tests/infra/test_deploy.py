@@ -381,7 +381,9 @@ def test_destroy_leaves_nothing(emulator, parameters):
     deleted = [line.removesuffix(": DELETE_COMPLETE") for line in lines if line.endswith(": DELETE_COMPLETE")]
     assert deleted == list(reversed(STACKS))
 
-    destroy("local")  # again: there is nothing to do
+    again: list[str] = []
+    destroy("local", progress=again.append)
+    assert again[1:] == ["local: there is nothing to delete"]
 
 
 IMPORTER = """\
@@ -474,6 +476,7 @@ def test_the_command_prints_where_it_goes_first_then_the_outputs(emulator, emula
     printed = capsys.readouterr().out.splitlines()
     assert printed[0] == f"dev: account 000000000000, {emulator_url}"
     assert "LandingBucket=marketplace-dev-landing-000000000000-us-east-1" in printed
+    assert printed[-1].endswith("Then: make publish ENV=dev")
     stack = emulator("cloudformation").describe_stacks(StackName="marketplace-dev-storage")["Stacks"][0]
     assert {"ParameterKey": "RawFileRetentionDays", "ParameterValue": "7"} in stack["Parameters"]
 

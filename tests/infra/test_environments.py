@@ -94,7 +94,8 @@ def test_a_missing_parameter_is_named(parameters):
         environments.resolve_parameters(environments.load("local"), parameters)
 
 
-def test_a_parameter_that_nothing_declares_is_named(parameters):
+def test_a_parameter_that_nothing_declares_is_named_before_one_that_is_missing(parameters):
+    del parameters["Creator"]
     with pytest.raises(ConfigError, match=r"^No template of environment 'local' declares StorHost\.$"):
         environments.resolve_parameters(environments.load("local"), parameters | {"StorHost": "127.0.0.1"})
 

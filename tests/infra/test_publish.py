@@ -12,7 +12,7 @@ from infra import deploy as tool
 from infra import mwaa
 from infra import publish as publishing
 from infra.airflow_package import Package
-from infra.errors import AirflowFailed, StackFailed
+from infra.errors import AirflowFailed, NotConnected, StackFailed
 
 BUCKET = "code"
 
@@ -165,6 +165,8 @@ def test_publishing_updates_migrates_and_then_unpauses_what_the_environment_runs
     with pytest.raises(StackFailed, match=r"^There is no stack marketplace-dev-orchestration: deploy the env"):
         tool.publish("dev")
     tool.deploy("dev", {"Creator": "tests"}, timeout=60)
+    with pytest.raises(NotConnected, match=r"^All is uploaded, but nobody answers for Airflow\. .* has no MWAA\.$"):
+        tool.publish("dev")
     dags = dict.fromkeys(("a", "migrate", "sync_warehouse"), True) | {"ingest_files": False}
     client = Mwaa(dags, [tool.store_head()])
     monkeypatch.setattr(mwaa, "FIRST_DELAY_SECONDS", 0.0)

@@ -312,7 +312,7 @@ def test_what_the_emulator_lost_is_deployed_again_around_the_objects(running: tu
     assert emulator.missing(platform.state) == ["the landing queue"]
     assert platform.health()["emulator"] == "lacks the landing queue"
     platform.up()
-    assert "The emulator lost the landing queue: deploying again; its objects stay" in said
+    assert "The emulator lacks the landing queue: deploying; objects that are there stay" in said
     assert emulator.missing(platform.state) == []
     answer = s3.get_object(Bucket=bucket, Key="landing/game/a.csv", VersionId=put["VersionId"])
     assert answer["Body"].read() == b"x"

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from local import ports
 from marketplace.api.app import create_app
-from marketplace.api.config import Config, read_keys
 from tests.api import tokens
-from tests.api.client import Client
+from tests.api.client import Client, app_config
 from tests.api.test_notifications import Customers
 from tests.notifications import brute_force
 from tests.notifications.conftest import Bench
@@ -23,19 +21,7 @@ from tests.notifications.test_exactly_once import Days
 def inboxes(bench: Bench) -> Customers:
     """Asks the app about the bench's table, as any customer."""
     key = tokens.Key("first")
-    config = Config(
-        store_host=ports.HOST,
-        store_port=bench.store.platform.state.ports["postgres"],
-        store_database=bench.store.name,
-        store_password=bench.store.platform.state.passwords["store_reader"],
-        notification_table=bench.table,
-        issuer=tokens.ISSUER,
-        audiences=frozenset({tokens.AUDIENCE}),
-        token_keys=read_keys(tokens.key_set(key)),
-        scope_prefix="",
-        customer_claim="customer",
-        cursor_key=b"k" * 32,
-    )
+    config = app_config(bench.store.platform.state, bench.store.name, bench.table, key)
     return Customers(Client(create_app(config)), key, bench.table)
 
 

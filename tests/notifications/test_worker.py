@@ -6,6 +6,7 @@ import json
 import time
 from contextlib import closing
 from dataclasses import replace
+from threading import Timer
 from typing import Any
 
 import boto3
@@ -335,6 +336,24 @@ def test_a_worker_waits_for_who_holds_a_chunk_and_takes_over_when_nothing_more_i
     work = bench.drain(limits=replace(QUICK, patience_s=0.5))
     assert time.monotonic() - begun > 2
     assert (work.sent_again, work.chunks) == (1, 1)
+
+
+def test_a_worker_that_waits_for_anothers_last_chunk_waits_for_no_message(bench: Bench) -> None:
+    bench.rule()
+    order = bench.chunk(bench.customers(1), send=False)
+    theirs = held(bench, order)
+
+    def finish() -> None:
+        with closing(bench.connect()) as connection:
+            chunks.finish(connection, theirs, chunks.Outcome(1, {}))
+
+    begun, other = time.monotonic(), Timer(0.5, finish)
+    other.start()
+    work = bench.drain(limits=replace(QUICK, wait_s=20))
+    other.join()
+    assert 0.5 <= time.monotonic() - begun < 10
+    assert work.chunks == 0
+    assert bench.chunk_states() == [("done", 1, {}, None)]
 
 
 def test_a_worker_gives_up_when_nothing_moves(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

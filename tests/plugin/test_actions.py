@@ -149,10 +149,9 @@ def test_a_warehouse_that_differs_is_repaired(running: Platform, watched: Watche
     with warehouse.connect(running.state) as session, session.cursor() as cursor:
         cursor.execute("update store.publisher set name = 'spoilt' where publisher_id = 'P-1'")
         session.commit()
-    asked = {"logical_date": None, "conf": {"reconcile": "all"}}
-    run = running.api.request("POST", "/api/v2/dags/sync_warehouse/dagRuns", asked)
+    run_id = running.api.trigger("sync_warehouse", {"reconcile": "all"})
     with pytest.raises(LocalError, match="failed"):
-        running.api.wait("sync_warehouse", run["dag_run_id"], 120)
+        running.api.wait("sync_warehouse", run_id, 120)
     publish(running)
 
     frame = overview(watched, running)

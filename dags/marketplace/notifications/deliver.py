@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 # What is not a chunk's fault: it would be the next one's, too. The worker ends, and its task is tried again.
 PLATFORM = (BotoCoreError, InboxBusyError, psycopg.OperationalError, psycopg.InterfaceError)
-# Between two looks at chunks that others hold.
-GLANCE_S = 0.1
 # Of DynamoDB's refusals only this one is about what is written.
 OF_THE_ITEM = "ValidationException"
 
@@ -50,6 +48,9 @@ class Limits:
     margin_s: float = 2 * REQUEST_S
     # For a message, in one request.
     wait_s: int = 1
+    # Between two looks at chunks that others hold. Nothing tells their end but the store, which is asked; how long that
+    # goes on is bounded by the others' leases.
+    glance_s: float = 0.1
     # Until a chunk that went wrong is tried again.
     pause_s: float = 30
     # Without any message or held chunk, until lost messages are sent again; and then once more, until the worker ends.
@@ -108,12 +109,12 @@ class Worker:
                     break
                 self._send_again(day)
                 still_since, sent_again = time.monotonic(), True
-            # What others hold brings no message: its end is looked for in the store.
+            # A chunk that another holds brings no message until its lease ends: no use to wait for one.
             all_held = progress.held == progress.open
             if self._work_for(1.0, wait_s=0 if all_held else self._limits.wait_s):
                 still_since = time.monotonic()
             elif all_held:
-                time.sleep(GLANCE_S)
+                time.sleep(self._limits.glance_s)
         return self.work
 
     def _send_again(self, day: date) -> None:

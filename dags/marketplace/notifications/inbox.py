@@ -184,12 +184,12 @@ class Inbox:
 # two put the whole one in its place. (Events of botocore: provide-client-params, before-call.)
 
 
-def _take_items(params: Item, context: Item, **_: Any) -> Item:
+def _take_items(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any]:
     context["whole_body"] = json.dumps(params).encode()
     return {"RequestItems": {table: [] for table in params["RequestItems"]}}
 
 
-def _give_items(params: Item, context: Item, **_: Any) -> None:
+def _give_items(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     params["body"] = context["whole_body"]
 
 
