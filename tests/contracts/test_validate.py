@@ -26,9 +26,9 @@ CLEAN = ["TXN-1", "1", "GAM-001", "Valve", "EU", "PC", "59.99", "18.00", "41.99"
 
 def test_a_clean_row_gives_its_values_in_the_order_of_the_stage() -> None:
     assert compile_validator(DETAIL, DETAIL.header)(CLEAN) == Checked(
-        ("TXN-1", "1", "GAM-001", "gam 001", "Valve", "valve", "EU", "PC", "59.99", "18.00", "41.99"), ()
+        ("TXN-1", "1", "GAM-001", "Valve", "EU", "PC", "59.99", "18.00", "41.99"), ()
     )
-    assert len(DETAIL.stage_columns) == 11
+    assert len(DETAIL.stage_columns) == 9
 
 
 @pytest.mark.parametrize(
@@ -154,9 +154,26 @@ def test_many_texts_come_to_what_each_comes_to_by_itself(column: Column, texts: 
     check = ColumnCheck(column, "month_first")
     expected = [check.decide(text) for text in texts]
     for _ in ("as texts come that are new to it", "as they come again"):
-        columns, found = check.check(texts)
+        columns, found, _references = check.check(texts)
         assert list(zip(*columns, strict=True)) == [values for values, _problems in expected]
         assert found == [(at, problems) for at, (_values, problems) in enumerate(expected) if problems]
+
+
+def test_what_references_say_comes_with_its_keys_when_it_is_first_met() -> None:
+    validate = compile_validator(DETAIL, DETAIL.header)
+    other, rejected = [*CLEAN], [*CLEAN]
+    other[2:4] = "  The Long  Orbit™", "VALVE CORP"
+    rejected[0], rejected[2] = "", "Nowhere Else"
+    first = [
+        ("game_ref", "GAM-001", "gam 001"),
+        ("game_ref", "The Long Orbit™", "the long orbit"),
+        ("publisher_ref", "Valve", "valve"),
+        ("publisher_ref", "VALVE CORP", "valve"),
+    ]
+    assert validate.check_rows([CLEAN, other, CLEAN]).references == first
+    assert validate.check_rows([other, CLEAN]).references == []
+    # What a rejected row says is noted, too: it does no harm.
+    assert validate.check_rows([rejected]).references == [("game_ref", "Nowhere Else", "nowhere else")]
 
 
 rows_of_cells = st.lists(st.lists(cells, min_size=5, max_size=10) | st.just(list(CLEAN)), max_size=8)
@@ -168,7 +185,7 @@ def by_themselves(contract: Contract, rows: Sequence[Sequence[str]]) -> list[Che
 
 
 def at_once(contract: Contract, rows: Sequence[Sequence[str]]) -> list[Checked]:
-    accepted, columns, problems = compile_validator(contract, contract.header).check_rows(rows)
+    accepted, columns, problems, _references = compile_validator(contract, contract.header).check_rows(rows)
     values = dict(zip(accepted, zip(*columns, strict=True), strict=True))
     return [Checked(values.get(at), problems.get(at, ())) for at in range(len(rows))]
 
@@ -210,10 +227,13 @@ def test_a_column_remembers_a_bounded_number_of_texts_and_no_long_ones(monkeypat
     monkeypatch.setattr("marketplace.contracts.column.REMEMBERED_LENGTH", 6)
     check = ColumnCheck(DETAIL.column("game_ref"), "month_first")
     decided: list[str] = []
+    noted: list[dict[str, str]] = []
     decide = check.decide
     monkeypatch.setattr(check, "decide", lambda raw: decided.append(raw) or decide(raw))
     texts = ["Game 20", *(f"Game {number}" for number in range(5))]
     for _ in range(2):
-        (values, keys), _found = check.check(texts)
-        assert (values, keys) == (texts, [text.lower() for text in texts])
+        (values,), _found, references = check.check(texts)
+        assert values == texts
+        noted.append(references)
     assert decided == [*texts, "Game 20", "Game 3", "Game 4"]
+    assert noted == [{text: text.lower() for text in each} for each in (texts, ["Game 20", "Game 3", "Game 4"])]

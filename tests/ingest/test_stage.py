@@ -107,6 +107,7 @@ def peak_of(rows: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "READ_BYTES", 16 * 1024)
     monkeypatch.setattr(records, "BLOCK_BYTES", 16 * 1024)
     monkeypatch.setattr(stage, "PORTION_BYTES", 64 * 1024)
     monkeypatch.setattr("marketplace.contracts.column.REMEMBERED", 500)

@@ -4,7 +4,7 @@ contract = load_contract("publisher")
 header = check_header(contract, fields_of_first_line)          # HeaderError: the file is wrong as a whole
 validate = compile_validator(contract, header.names)
 values, problems = validate(fields)                            # values is None: the row is rejected
-accepted, columns, problems = validate.check_rows(rows)        # the same of many rows, and fast
+checked = validate.check_rows(rows)                            # the same of many rows, and fast
 """
 
 from marketplace.contracts.header import Header, HeaderError, check_header, dataset_for_header

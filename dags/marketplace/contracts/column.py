@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from marketplace.contracts import amounts, codes, coordinates, dates, people, shapes
 from marketplace.contracts.model import FOLDS, Column
-from marketplace.contracts.names import publisher_key, title_key
+from marketplace.contracts.names import NORMALISERS
 from marketplace.contracts.problem import Problem, Severity, shown
 from marketplace.contracts.values import (
     SEPARATOR,
@@ -27,8 +27,6 @@ from marketplace.contracts.values import (
 Value = str | None
 Parser = Callable[[str], Parsed]
 Positions = list[int]
-
-NORMALISERS: dict[str, Callable[[str], str]] = {"publisher": publisher_key, "title": title_key}
 
 ACCEPTED_FORMS = {
     "id": "printable characters on one line",
@@ -71,6 +69,18 @@ class Outcome(NamedTuple):
     problems: tuple[Problem, ...]
 
 
+class CheckedColumn(NamedTuple):
+    """What many texts in a column come to.
+
+    `columns` are the staged values, a sequence for each; `found` says where problems are, with them; `references` has
+    the keys of references by their text, but for those met before.
+    """
+
+    columns: list[Sequence[Value]]
+    found: list[tuple[int, tuple[Problem, ...]]]
+    references: dict[str, str]
+
+
 class ColumnCheck:
     """The check of one column in one file: `decide` tells what a text comes to, `examine` remembers it.
 
@@ -88,8 +98,8 @@ class ColumnCheck:
         self._clean = _clean_form(column)
         self._most = REMEMBERED_BESIDE_CLEAN if self._clean else REMEMBERED
 
-    def check(self, raws: Sequence[str]) -> tuple[list[Sequence[Value]], list[tuple[int, tuple[Problem, ...]]]]:
-        """Return the staged values of `raws`, a sequence for each, and where problems were found, with them."""
+    def check(self, raws: Sequence[str]) -> CheckedColumn:
+        """Check many texts of the column."""
         columns: list[Any]
         if self._clean:
             columns, left = [raws], self._clean(raws)
@@ -99,13 +109,16 @@ class ColumnCheck:
             columns = [list(map(met.get, raws)) for met in self._values_met]
             left = [at for at, value in enumerate(columns[0]) if value is None] if None in columns[0] else []
         found = []
+        references = {}
         for at in left:
             values, problems = self.examine(raws[at])
             for column, value in zip(columns, values, strict=True):
                 column[at] = value
             if problems:
                 found.append((at, problems))
-        return columns, found
+            if self._key and self.column.type == "reference" and values[0] is not None:
+                references[values[0]] = self._key(values[0])
+        return CheckedColumn(columns, found, references)
 
     def examine(self, raw: str) -> Outcome:
         """Return what `raw` comes to."""
@@ -138,7 +151,9 @@ class ColumnCheck:
             if self.column.required or self.column.invalid == "reject":
                 return self._refused(error.kind, detail)
             return self._found(self._nothing, error.kind, detail, "warning")
-        values = (parsed.value,) if self._key is None else (parsed.value, self._key(parsed.value))
+        values: tuple[Value, ...] = (parsed.value,)
+        if self._key and self.column.type == "name":
+            values = (parsed.value, self._key(parsed.value))
         if parsed.kind is None:
             return Outcome(values, ())
         return self._found(values, parsed.kind, f"{shown(text)}: {parsed.note}", "warning")

@@ -137,9 +137,9 @@ class Column(_Model):
 
     @property
     def stage_columns(self) -> tuple[tuple[str, str], ...]:
-        """Return (name, Postgres type) of the staged values: the column and, if matched by name, its key."""
+        """Return (name, Postgres type) of the staged values: the column and, of a name, the key it is matched by."""
         own = (self.name, POSTGRES_TYPES[self.type] + ("[]" if self.many else ""))
-        return (own, (f"{self.name}_key", "text")) if self.normaliser else (own,)
+        return (own, (f"{self.name}_key", "text")) if self.type == "name" else (own,)
 
 
 class Rule(_Model):
@@ -199,7 +199,7 @@ class Contract(_Model):
         names = [name for name, _type in self.stage_columns]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"columns: {name} is there twice (one matched by name gives NAME and NAME_key)")
+                raise ValueError(f"columns: {name} is there twice (a name gives NAME and NAME_key)")
             if name in RESERVED:
                 raise ValueError(f"columns: {name} is a name that staged rows use themselves; choose another")
         for option, listed in (("key", self.key), ("tables", self.tables)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from itertools import compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from marketplace.contracts.column import ColumnCheck, Value
 from marketplace.contracts.model import Contract, Rule
@@ -31,11 +31,14 @@ class CheckedRows(NamedTuple):
 
     `columns` are in the order of `Contract.stage_columns`, each with a value for each accepted row, None for NULL.
     `problems` are by the position of the row; a row of which one is an error is not accepted.
+    `references` are texts of columns of references, each with its column and the key by which a name is looked up: all
+    that the rows have, accepted or not, but those that rows before had and that are remembered.
     """
 
     accepted: Sequence[int]
     columns: list[Sequence[Value]]
     problems: dict[int, tuple[Problem, ...]]
+    references: list[tuple[str, str, str]]
 
 
 class Validator:
@@ -71,9 +74,11 @@ class Validator:
             rows = [rows[at] for at in positions]
         cells = list(zip(*rows, strict=True)) or [()] * self._width
         columns: list[Sequence[Value]] = []
+        references: list[tuple[str, str, str]] = []
         for check, position in self._columns:
-            staged, found = check.check(cells[position])
+            staged, found, named = check.check(cells[position])
             columns += staged
+            references += [(check.column.name, text, key) for text, key in named.items()]
             for at, of_column in found:
                 problems[positions[at]] = problems.get(positions[at], ()) + of_column
         for rule in self._rules:
@@ -82,10 +87,10 @@ class Validator:
                     problems[positions[at]] = (*problems.get(positions[at], ()), problem)
         rejected = {at for at, found_in_row in problems.items() if _is_error(found_in_row)}
         if rejected:
-            kept = [at not in rejected for at in positions]
-            positions = list(compress(positions, kept))
-            columns = [list(compress(column, kept)) for column in columns]
-        return CheckedRows(positions, columns, problems)
+            left_out = [at for at, position in enumerate(positions) if position in rejected]
+            positions = _without(positions, left_out)
+            columns = [_without(column, left_out) for column in columns]
+        return CheckedRows(positions, columns, problems, references)
 
     def _wrong_width(self, fields: Sequence[str]) -> Problem:
         kind = "too_few_fields" if len(fields) < self._width else "too_many_fields"
@@ -96,6 +101,14 @@ class Validator:
 def compile_validator(contract: Contract, header: Sequence[str]) -> Validator:
     """Return what checks the rows of a file whose columns are `header`, in that order: what `check_header` gave."""
     return Validator(contract, header)
+
+
+def _without(items: Sequence[Any], left_out: Sequence[int]) -> list[Any]:
+    """Return `items` without those at some positions: a copy with gaps is quicker than picking what is left."""
+    left = list(items)
+    for at in reversed(left_out):
+        del left[at]
+    return left
 
 
 def _is_error(problems: Sequence[Problem]) -> bool:

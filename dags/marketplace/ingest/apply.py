@@ -11,6 +11,7 @@ from psycopg import sql
 
 from marketplace.contracts import Contract
 from marketplace.ingest.ledger import Account, Connection, Load, execute, fetch_row
+from marketplace.ingest.stage import Staging
 from marketplace.store import has_query, query
 
 log = logging.getLogger(__name__)
@@ -33,8 +34,7 @@ def apply(
     connection: Connection,
     contract: Contract,
     load: Load,
-    stage: sql.Identifier,
-    issues: sql.Identifier,
+    staging: Staging,
     account: Account,
 ) -> None:
     """Bring the staged rows into the store, under the locks of the caller, and complete the account."""
@@ -45,12 +45,12 @@ def apply(
     # A file that nothing came after, read for the first time, can meet no later report.
     contested = bool(order["later_loads"]) or len(order["same_file"]) > 1
     rows = sql.Identifier("pg_temp", f"load_{load.load_id}_row")
-    tables = {"stage": stage, "issues": issues, "rows": rows}
+    tables = {"stage": staging.stage, "issues": staging.issues, "rows": rows}
     key_text = _key_text(contract)
 
     with _logged("compared with the store"):
-        connection.execute(sql.SQL("analyze {}").format(stage))
-        tables |= _look_up(connection, contract, load, stage)
+        connection.execute(sql.SQL("analyze {}").format(staging.stage))
+        tables |= _look_up(connection, contract, load, staging.references)
         if has_query(f"ingest/{contract.dataset}/prepare.sql"):
             execute(connection, f"{contract.dataset}/prepare.sql", parameters, **tables)
         found = query(f"ingest/{contract.dataset}/rows.sql", **tables)
@@ -89,7 +89,7 @@ def settle(dataset: str) -> sql.Composed:
 
 
 def _look_up(
-    connection: Connection, contract: Contract, load: Load, stage: sql.Identifier
+    connection: Connection, contract: Contract, load: Load, references: sql.Identifier
 ) -> dict[str, sql.Identifier]:
     """Look up what each column of references names, by the SQL of the dataset that it refers to.
 
@@ -101,8 +101,7 @@ def _look_up(
             continue
         named = sql.Identifier("pg_temp", f"load_{load.load_id}_named_{number}")
         execute(
-            connection, "look_up.sql", {"column_name": column.name}, stage=stage, named=named,
-            column=sql.Identifier(column.name), key=sql.Identifier(f"{column.name}_key"),
+            connection, "look_up.sql", {"column_name": column.name}, reference_texts=references, named=named,
             look_up=query(f"ingest/{column.references}/look_up.sql"),
         )  # fmt: skip
         found[f"named_{column.name}"] = named

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
-
 from marketplace.contracts import Contract, HeaderError, check_header, load_contracts
 from marketplace.ingest import ledger, objects
 from marketplace.ingest.apply import apply
@@ -124,14 +122,12 @@ def load_records(
     if head is None:
         raise FileError("empty", "The file has no header, only blank lines.")
     header = check_header(contract, head.rows[0])
-    name = f"load_{load.load_id}"
-    stage, issues = sql.Identifier("pg_temp", name), sql.Identifier("pg_temp", f"{name}_issue")
     account = Account(header=list(header.names))
-    create_tables(connection, contract, stage, issues)
-    note_problems(connection, issues, [(head.line_nos[0], problem) for problem in header.problems])
-    stage_records(connection, contract, load, header.names, batches, stage, issues, account, position)
+    staging = create_tables(connection, contract, load)
+    note_problems(connection, staging.issues, [(head.line_nos[0], problem) for problem in header.problems])
+    stage_records(connection, contract, load, header.names, batches, staging, account, position)
     lock(connection, contract, judges_anew=load.kind != "file")
-    apply(connection, contract, load, stage, issues, account)
+    apply(connection, contract, load, staging, account)
     return account
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from psycopg import sql
 
@@ -22,10 +22,11 @@ T = TypeVar("T")
 _Row = tuple[str | None, ...]
 
 # What is copied at once: what bounds the memory, with what the reader reads at once.
-PORTION_BYTES = 2 * 1024 * 1024
+PORTION_BYTES = 4 * 1024 * 1024
 PROGRESS_S = 10
 
 _REJECTED_ROW = sql.Identifier("ops", "rejected_row")
+_REFERENCE_COLUMNS = ("column_name", "ref", "ref_key")
 _ISSUE_COLUMNS = ("line_no", "column_name", "kind", "detail")
 _REJECTED_COLUMNS = ("load_id", "line_no", "column_name", "reason", "detail", "raw")
 
@@ -33,44 +34,52 @@ _REJECTED_COLUMNS = ("load_id", "line_no", "column_name", "reason", "detail", "r
 _FIELD, _ROW, _NULL = "\x1f", "\x1e", "\x1d"
 _MARKS = bytes.maketrans(f"{_FIELD}{_ROW}".encode(), b"\t\n")
 _ESCAPES = {
-    "\\": r"\\",  # before those that it is part of
-    "\t": r"\t",
-    "\n": r"\n",
-    "\r": r"\r",
+    b"\\": rb"\\",  # before those that it is part of
+    b"\t": rb"\t",
+    b"\n": rb"\n",
+    b"\r": rb"\r",
 }
+
+
+class Staging(NamedTuple):
+    """The temporary tables of a load: its accepted rows, what their columns of references say, and its findings."""
+
+    stage: sql.Identifier
+    references: sql.Identifier
+    issues: sql.Identifier
 
 
 @dataclass
 class _Portion:
-    """What some batches come to: how many records they have, and blocks of rows in COPY's format for three tables."""
+    """What some batches come to: how many records they have, and blocks of rows in COPY's format for four tables."""
 
     read: int = 0
     rejected: int = 0
     accepted_rows: list[bytes] = field(default_factory=list)
+    reference_rows: list[bytes] = field(default_factory=list)
     rejected_rows: list[bytes] = field(default_factory=list)
     issue_rows: list[bytes] = field(default_factory=list)
 
     def size(self) -> int:
-        return sum(map(len, (*self.accepted_rows, *self.rejected_rows, *self.issue_rows)))
+        return sum(map(len, (*self.accepted_rows, *self.reference_rows, *self.rejected_rows, *self.issue_rows)))
 
 
-def create_tables(connection: Connection, contract: Contract, stage: sql.Identifier, issues: sql.Identifier) -> None:
-    """Create the two staging tables of a load, which live and die with its transaction.
+def create_tables(connection: Connection, contract: Contract, load: Load) -> Staging:
+    """Create the staging tables of a load, which live and die with its transaction.
 
     Temporary, not unlogged: when PostgreSQL is killed under a transaction that has created an unlogged table, its
     recovery may fail ("could not create file … File exists"), and the server stays down.
     """
+    name = f"load_{load.load_id}"
+    staging = Staging(*(sql.Identifier("pg_temp", each) for each in (name, f"{name}_reference", f"{name}_issue")))
     columns = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in contract.stage_columns]
-    connection.execute(
-        sql.SQL("create temporary table {} (load_line bigint, {}, raw text) on commit drop").format(
-            stage, sql.SQL(", ").join(columns)
-        )
-    )
-    connection.execute(
-        sql.SQL(
-            "create temporary table {} (line_no bigint, column_name text, kind text, detail text) on commit drop"
-        ).format(issues)
-    )
+    for table, definition in (
+        (staging.stage, sql.SQL("load_line bigint, {}, raw text").format(sql.SQL(", ").join(columns))),
+        (staging.references, sql.SQL("column_name text, ref text, ref_key text")),
+        (staging.issues, sql.SQL("line_no bigint, column_name text, kind text, detail text")),
+    ):
+        connection.execute(sql.SQL("create temporary table {} ({}) on commit drop").format(table, definition))
+    return staging
 
 
 def stage_records(
@@ -79,8 +88,7 @@ def stage_records(
     load: Load,
     header: Sequence[str],
     batches: Iterator[Batch],
-    stage: sql.Identifier,
-    issues: sql.Identifier,
+    staging: Staging,
     account: Account,
     position: Callable[[], int] | None = None,
 ) -> None:
@@ -97,9 +105,10 @@ def stage_records(
         for portion in prepared:
             account.read += portion.read
             account.rejected += portion.rejected
-            _copy(connection, stage, columns, portion.accepted_rows)
+            _copy(connection, staging.stage, columns, portion.accepted_rows)
+            _copy(connection, staging.references, _REFERENCE_COLUMNS, portion.reference_rows)
             _copy(connection, _REJECTED_ROW, _REJECTED_COLUMNS, portion.rejected_rows)
-            _copy(connection, issues, _ISSUE_COLUMNS, portion.issue_rows)
+            _copy(connection, staging.issues, _ISSUE_COLUMNS, portion.issue_rows)
             progress.tell(account.read)
     log.info("staged %s records, rejected %s", f"{account.read - account.rejected:,}", f"{account.rejected:,}")
 
@@ -124,7 +133,9 @@ def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch) ->
     """Add to the portion what a batch comes to."""
     line_nos, raws, rows, unclosed = batch
     # An unclosed record is never accepted, though its width may be right.
-    positions, columns, problems = validator.check_rows([() if at in unclosed else row for at, row in enumerate(rows)])
+    positions, columns, problems, references = validator.check_rows(
+        [() if at in unclosed else row for at, row in enumerate(rows)] if unclosed else rows
+    )
     for at in unclosed:
         problems[at] = (Problem(None, "unclosed_quote", "a quote in it is never closed", "error"),)
     rejected: list[_Row] = []
@@ -139,6 +150,7 @@ def _check(portion: _Portion, validator: Validator, load: Load, batch: Batch) ->
         line_nos, raws = [line_nos[at] for at in positions], [raws[at] for at in positions]
     if positions:
         portion.accepted_rows.append(encode([list(map(str, line_nos)), *columns, raws]))
+    portion.reference_rows += _encode_rows(references)
     portion.rejected_rows += _encode_rows(rejected)
     portion.issue_rows += _encode_rows(noted)
     portion.read += len(rows)
@@ -219,15 +231,25 @@ def encode(columns: Sequence[Sequence[str | None]]) -> bytes:
         nulls = sum(column.count(None) for column in columns)
         shown = [[_NULL if value is None else value for value in column] for column in columns]
         rows = _ROW.join(map(_FIELD.join, zip(*shown, strict=True)))
-    rows += _ROW
+    # From here on in bytes: one wide character makes all of a text wide, and each step on it slower.
+    block = (rows + _ROW).encode()
     size = len(columns[0])
-    if (rows.count(_FIELD), rows.count(_ROW), rows.count(_NULL)) != (size * (len(columns) - 1), size, nulls):
+    if (
+        block.count(_FIELD.encode()) != size * (len(columns) - 1)
+        or block.count(_ROW.encode()) != size
+        or (block.count(_NULL.encode()) != nulls if nulls else _NULL.encode() in block)
+    ):
         # A value has one of these characters in it.
-        escapes = str.maketrans(_ESCAPES)
-        texts = [
-            "\t".join(r"\N" if v is None else v.translate(escapes) for v in row) for row in zip(*columns, strict=True)
-        ]
-        return ("\n".join(texts) + "\n").encode()
-    for character, escaped in _ESCAPES.items():
-        rows = rows.replace(character, escaped)
-    return rows.encode().translate(_MARKS).replace(_NULL.encode(), rb"\N")
+        return b"".join(
+            b"\t".join(rb"\N" if v is None else _escaped(v.encode()) for v in row) + b"\n"
+            for row in zip(*columns, strict=True)
+        )
+    block = _escaped(block).translate(_MARKS)
+    return block.replace(_NULL.encode(), rb"\N") if nulls else block
+
+
+def _escaped(text: bytes) -> bytes:
+    for character, escape in _ESCAPES.items():
+        if character in text:
+            text = text.replace(character, escape)
+    return text

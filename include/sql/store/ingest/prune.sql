@@ -5,22 +5,24 @@
 -- yielded.
 -- The keys are taken out of their packs first, and analyzed: how many are in an array, a plan can only guess, and one
 -- that guesses too few compares each key with all the others.
-create temp table own_pack on commit drop as
-select c.first_key, c.last_key, c.keys
-from ops.confirmation as c
-where c.dataset = %(dataset)s and c.load_id = %(load_id)s;
-
-create temp table own_key on commit drop as
-select k.key collate "C" as key
-from own_pack as o
-cross join lateral unnest(o.keys) as k (key);
-
 create temp table taken on commit drop as
 select c.load_id, c.first_key
 from ops.confirmation as c
-cross join (select min(o.first_key) as first_key, max(o.last_key) as last_key from own_pack as o) as b
+cross join (
+    select min(o.first_key) as first_key, max(o.last_key) as last_key
+    from ops.confirmation as o
+    where o.dataset = %(dataset)s and o.load_id = %(load_id)s
+) as b
 where c.dataset = %(dataset)s and c.load_id <> %(load_id)s
     and c.first_key <= b.last_key and c.last_key >= b.first_key;
+
+create temp table own_key on commit drop as
+select k.key collate "C" as key
+from ops.confirmation as o
+cross join lateral unnest(o.keys) as k (key)
+where o.dataset = %(dataset)s and o.load_id = %(load_id)s
+    -- Most often these rows were never confirmed before, and there is nothing to look for.
+    and exists (select 1 from taken);
 
 create temp table taken_key on commit drop as
 select c.load_id, k.key collate "C" as key, k.load_line

@@ -3,7 +3,7 @@
 -- The rows are sorted by their key, so that those to insert are.
 create temp table {rows} on commit drop as
 select
-    f.*, -- noqa: AM04
+    -- First: what a row's outcome is, is asked of all rows again and again.
     case
         when (f.refusal).outcome is not null then (f.refusal).outcome
         -- Of the rows of one key that can be applied, the last line of the file wins.
@@ -13,7 +13,8 @@ select
         when ops.is_later(f.standing_load_id, f.standing_load_line, f.load_line, %(later_loads)s, %(same_file)s)
             then 'superseded'
         else f.effect
-    end as outcome
+    end as outcome,
+    f.* -- noqa: AM04
 from (
     select r.* -- noqa: AM04
     from (

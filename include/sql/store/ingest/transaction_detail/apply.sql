@@ -72,32 +72,50 @@ from {rows} as f
 where t.transaction_id = f.transaction_id and t.line_no = f.line_no and f.outcome = 'updated';
 
 insert into {issues} (line_no, column_name, kind, detail)
-select
-    f.load_line, 'net_amount', 'net_mismatch',
-    format('reported %%s, but %%s - %%s is %%s',
-        trim_scale(f.net_amount), trim_scale(f.gross_amount), trim_scale(f.platform_fee),
-        trim_scale(f.gross_amount - f.platform_fee))
-from {rows} as f
-where f.outcome in ('inserted', 'updated', 'unchanged') and f.net_amount <> f.gross_amount - f.platform_fee;
-
-insert into {issues} (line_no, column_name, kind, detail)
-select
-    f.load_line, 'gross_amount', 'wrong_sign',
-    format('%%s in a line of a %%s', trim_scale(f.gross_amount), f.transaction_type)
-from {rows} as f
-where f.outcome in ('inserted', 'updated', 'unchanged')
-    and case when f.transaction_type = 'sale' then f.gross_amount < 0 else f.gross_amount > 0 end;
+select f.load_line, i.column_name, i.kind, i.detail
+from (
+    select
+        r.*, -- noqa: AM04
+        r.net_amount <> r.gross_amount - r.platform_fee as has_other_net,
+        case when r.transaction_type = 'sale' then r.gross_amount < 0 else r.gross_amount > 0 end as has_wrong_sign
+    from {rows} as r
+    where r.outcome in ('inserted', 'updated', 'unchanged')
+) as f
+cross join lateral (
+    select
+        'net_amount' as column_name, 'net_mismatch' as kind,
+        format('reported %%s, but %%s - %%s is %%s',
+            trim_scale(f.net_amount), trim_scale(f.gross_amount), trim_scale(f.platform_fee),
+            trim_scale(f.gross_amount - f.platform_fee)) as detail
+    where f.has_other_net
+    union all
+    select
+        'gross_amount' as column_name, 'wrong_sign' as kind,
+        format('%%s in a line of a %%s', trim_scale(f.gross_amount), f.transaction_type) as detail
+    where f.has_wrong_sign
+) as i
+where f.has_other_net or f.has_wrong_sign;
 
 -- Of each transaction of which this file has changed a line: whether all its lines, whatever files they came from, make
 -- its total. Lines that stood already were looked at by the file that brought them. This file's lines are added up as
--- they are at hand; most often there are no others, and those that there are bear another load's number.
+-- they are at hand; most often there are no others, and those that there are bear another load's number. The rows lie
+-- in the order of their transactions, so sorting them is quick, and then one sum at a time is kept, not millions.
 create temp table own_total on commit drop as
 select
-    f.transaction_id, f.transaction_type, f.reported_total, max(f.load_line) as load_line, count(*) as lines,
-    sum(store.amount_of_line(f.transaction_type, f.gross_amount, f.platform_fee)) as amount
-from {rows} as f
-where f.outcome in ('inserted', 'updated')
-group by f.transaction_id, f.transaction_type, f.reported_total;
+    -- As the table has it: its index serves no other collation.
+    f.transaction_id collate "default" as transaction_id,
+    min(f.transaction_type) as transaction_type, min(f.reported_total) as reported_total,
+    max(f.load_line) as load_line, count(*) as lines, sum(f.amount) as amount
+from (
+    select
+        r.transaction_id collate "C" as transaction_id, r.transaction_type, r.reported_total, r.load_line,
+        store.amount_of_line(r.transaction_type, r.gross_amount, r.platform_fee) as amount
+    from {rows} as r
+    where r.outcome in ('inserted', 'updated')
+    order by r.transaction_id collate "C"
+    offset 0
+) as f
+group by f.transaction_id;
 
 analyze own_total;
 
