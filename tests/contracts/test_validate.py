@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.contracts import Checked, Problem, compile_validator, load_contract, load_contracts
+from marketplace.contracts import (
+    Checked,
+    Problem,
+    compile_validator,
+    load_contract,
+    load_contracts,
+    publisher_key,
+    title_key,
+)
 from marketplace.contracts.column import ColumnCheck
 from marketplace.contracts.model import Column, Contract
 from marketplace.mockdata import profile
@@ -177,6 +185,24 @@ def test_what_references_say_comes_with_its_keys_when_it_is_first_met() -> None:
 
 
 rows_of_cells = st.lists(st.lists(cells, min_size=5, max_size=10) | st.just(list(CLEAN)), max_size=8)
+
+
+@given(st.lists(st.lists(st.tuples(*[cells] * len(DETAIL.header)), max_size=4), max_size=4))
+def test_what_an_accepted_row_refers_to_was_noted_with_its_key(batches: list[list[tuple[str, ...]]]) -> None:
+    names = [name for name, _type in DETAIL.stage_columns]
+    keys = {"game_ref": title_key, "publisher_ref": publisher_key}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("marketplace.contracts.column.REMEMBERED", 2)
+        validate = compile_validator(DETAIL, DETAIL.header)
+        noted: set[tuple[str, str, str]] = set()
+        for rows in batches:
+            # Whole but for the references, so that some are accepted.
+            rows = [(*CLEAN[:2], *row[2:4], *CLEAN[4:]) for row in rows]
+            checked = validate.check_rows(rows)
+            noted.update(checked.references)
+            for name, key_of in keys.items():
+                said = set(checked.columns[names.index(name)])
+                assert {(name, text, key_of(text)) for text in said} <= noted
 
 
 def by_themselves(contract: Contract, rows: Sequence[Sequence[str]]) -> list[Checked]:

@@ -229,14 +229,15 @@ def test_sums_that_disagree_are_kept_and_flagged(ingestion: Any) -> None:
         "T-1,1,G-1,P-3,EU,PC,20,6,14",
         "T-1,2,G-2,P-5,EU,PC,11,3,7",
         "T-2,1,G-1,P-5,EU,PC,-10,-3,-7",
-        "T-2,2,G-1,P-3,EU,PC,10,3,7",
+        "T-2,2,G-1,P-3,EU,PC,10,3,8",
     )
     (result,) = ingestion.run()
-    assert account(result) == {"read": 4, "accepted": 4, "inserted": 4, "issues": 5}
+    assert account(result) == {"read": 4, "accepted": 4, "inserted": 4, "issues": 6}
     assert ingestion.query("select line_no, kind, detail from ops.issue order by line_no, kind") == [
         (3, "net_mismatch", "reported 7, but 11 - 3 is 8"),
         (3, "total_mismatch", "transaction T-1 reports 30, but its 2 lines add up to 31"),
         (4, "publisher_mismatch", "the line says P-5, but G-1 on PC is published by P-3"),
+        (5, "net_mismatch", "reported 8, but 10 - 3 is 7"),
         (5, "total_mismatch", "transaction T-2 reports -10, but its 2 lines add up to 0"),
         (5, "wrong_sign", "10 in a line of a refund"),
     ]

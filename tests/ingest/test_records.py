@@ -86,8 +86,12 @@ def test_the_line_of_a_byte_that_is_not_utf8_is_exact_in_a_large_file() -> None:
 
 def test_a_line_that_does_not_end_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "MAX_LINE_CHARACTERS", 1000)
+    for size in ("BLOCK_BYTES", "READ_BYTES", "LONG_LINE_BYTES"):
+        monkeypatch.setattr(records, size, 100)
+    stream = io.BytesIO(b"id\n" + b"x" * 5000)
     with pytest.raises(FileError, match=r"Line 2 has 1,000 characters and does not end\."):
-        read(b"id\n" + b"x" * 5000)
+        list(decode(stream))
+    assert stream.tell() <= 1_300
 
 
 @given(st.lists(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4), max_size=20))

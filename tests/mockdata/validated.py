@@ -24,10 +24,12 @@ from marketplace.mockdata.table import Table
 from marketplace.mockdata.world import World
 
 CONTRACTS = load_contracts()
+# By what a column of references is matched.
+KEYS = {"game_ref": title_key, "publisher_ref": publisher_key}
 
 
 class Row(NamedTuple):
-    """What became of a record; `values` by column of the contract, and keys by NAME_key."""
+    """What became of a record; `values` by column of the contract, and the keys of names by NAME_key."""
 
     line: int
     column: str
@@ -122,7 +124,7 @@ def disagreements(table: Table, world: World) -> list[str]:
             said.append({name: _value(table, name, truth[at]) for name, truth in table.truth.items()})
             read_as.append({name: _value(table, name, row.values[name]) for name in table.truth})
             said[-1] |= _named(table, at, world)
-            read_as[-1] |= {name: row.values[f"{name}_key"] for name in _named(table, at, world)}
+            read_as[-1] |= {name: KEYS[name](row.values[name] or "") for name in _named(table, at, world)}
         if said != read_as:
             texts = {name: text[at][:60] for name, text in table.text.items()}
             found.append(f"line {row.line}: {texts}\n  said {said}\n  read {read_as}")

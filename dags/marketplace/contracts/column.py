@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from marketplace.contracts import amounts, codes, coordinates, dates, people, shapes
 from marketplace.contracts.model import FOLDS, Column
-from marketplace.contracts.names import NORMALISERS
+from marketplace.contracts.names import publisher_key, title_key
 from marketplace.contracts.problem import Problem, Severity, shown
 from marketplace.contracts.values import (
     SEPARATOR,
@@ -27,6 +27,8 @@ from marketplace.contracts.values import (
 Value = str | None
 Parser = Callable[[str], Parsed]
 Positions = list[int]
+
+NORMALISERS: dict[str, Callable[[str], str]] = {"publisher": publisher_key, "title": title_key}
 
 ACCEPTED_FORMS = {
     "id": "printable characters on one line",
@@ -73,7 +75,7 @@ class CheckedColumn(NamedTuple):
     """What many texts in a column come to.
 
     `columns` are the staged values, a sequence for each; `found` says where problems are, with them; `references` has
-    the keys of references by their text, but for those met before.
+    the keys of references by their text, unless it was met before and is remembered.
     """
 
     columns: list[Sequence[Value]]
@@ -91,7 +93,9 @@ class ColumnCheck:
         self.column = column
         self._parse = _parser(column, order)
         self._accepted = _accepted(column, order)
-        self._key = NORMALISERS[column.normaliser] if column.normaliser else None
+        key = NORMALISERS[column.normaliser] if column.normaliser else None
+        self._key_of_name = key if column.type == "name" else None
+        self._key_of_reference = key if column.type == "reference" else None
         self._nothing: tuple[Value, ...] = (None,) * len(column.stage_columns)
         self._outcomes: dict[str, Outcome] = {}
         self._values_met: tuple[dict[str, str], ...] = tuple({} for _ in column.stage_columns)
@@ -116,8 +120,8 @@ class ColumnCheck:
                 column[at] = value
             if problems:
                 found.append((at, problems))
-            if self._key and self.column.type == "reference" and values[0] is not None:
-                references[values[0]] = self._key(values[0])
+            if self._key_of_reference and values[0] is not None:
+                references[values[0]] = self._key_of_reference(values[0])
         return CheckedColumn(columns, found, references)
 
     def examine(self, raw: str) -> Outcome:
@@ -152,8 +156,8 @@ class ColumnCheck:
                 return self._refused(error.kind, detail)
             return self._found(self._nothing, error.kind, detail, "warning")
         values: tuple[Value, ...] = (parsed.value,)
-        if self._key and self.column.type == "name":
-            values = (parsed.value, self._key(parsed.value))
+        if self._key_of_name:
+            values = (parsed.value, self._key_of_name(parsed.value))
         if parsed.kind is None:
             return Outcome(values, ())
         return self._found(values, parsed.kind, f"{shown(text)}: {parsed.note}", "warning")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 
 # Signs of trademark and copyright, before NFKD can turn them into the letters TM; and the same in brackets.
 _MARKS = re.compile(r"[™℠®©℗]|\((?:tm|sm|r|c|p)\)", re.IGNORECASE)
@@ -138,7 +137,3 @@ def _suffix_words(words: list[str]) -> int:
         if all(len(word) == 1 for word in initials) and "".join(initials) in LEGAL_SUFFIXES:
             return count
     return 0
-
-
-# By what a contract calls them.
-NORMALISERS: dict[str, Callable[[str], str]] = {"publisher": publisher_key, "title": title_key}

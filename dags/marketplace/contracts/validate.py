@@ -31,8 +31,8 @@ class CheckedRows(NamedTuple):
 
     `columns` are in the order of `Contract.stage_columns`, each with a value for each accepted row, None for NULL.
     `problems` are by the position of the row; a row of which one is an error is not accepted.
-    `references` are texts of columns of references, each with its column and the key by which a name is looked up: all
-    that the rows have, accepted or not, but those that rows before had and that are remembered.
+    `references` are texts of columns of references, each with its column and the key by which a name is looked up: each
+    text that the rows have, accepted or not, unless it was met before and is remembered.
     """
 
     accepted: Sequence[int]
@@ -42,7 +42,10 @@ class CheckedRows(NamedTuple):
 
 
 class Validator:
-    """Checks the rows of one file. It raises on no text, and remembers what it has met (bounded)."""
+    """Checks the rows of one file. It raises on no text, and remembers what it has met (bounded).
+
+    Who needs the references of all rows asks `check_rows` of all of them: a row that is checked by itself is met, too.
+    """
 
     def __init__(self, contract: Contract, header: Sequence[str]) -> None:
         self._columns = [
@@ -104,7 +107,7 @@ def compile_validator(contract: Contract, header: Sequence[str]) -> Validator:
 
 
 def _without(items: Sequence[Any], left_out: Sequence[int]) -> list[Any]:
-    """Return `items` without those at some positions: a copy with gaps is quicker than picking what is left."""
+    """Return `items` without those at some positions: of a few, that is quicker than picking what is left."""
     left = list(items)
     for at in reversed(left_out):
         del left[at]

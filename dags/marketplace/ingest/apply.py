@@ -49,7 +49,7 @@ def apply(
     key_text = _key_text(contract)
 
     with _logged("compared with the store"):
-        connection.execute(sql.SQL("analyze {}").format(staging.stage))
+        connection.execute(sql.SQL("analyze {}, {}").format(staging.stage, staging.references))
         tables |= _look_up(connection, contract, load, staging.references)
         if has_query(f"ingest/{contract.dataset}/prepare.sql"):
             execute(connection, f"{contract.dataset}/prepare.sql", parameters, **tables)

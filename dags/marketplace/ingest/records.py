@@ -23,6 +23,8 @@ READ_BYTES = 256 * 1024
 # And one wide character makes all of a text wide.
 BLOCK_BYTES = 32 * 1024
 BATCH_LINES = 5_000
+# How much more is read at once of a line that does not end.
+LONG_LINE_BYTES = 2 * 1024 * 1024
 MAGIC_NUMBERS = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -218,7 +220,7 @@ def _decode(buffered: BinaryIO) -> Iterator[list[str]]:
             if len(str(data, "utf-8", "ignore")) >= MAX_LINE_CHARACTERS:
                 raise _endless(line_no)
             # As much again, so that a line of megabytes is looked through a few times and not a thousand.
-            data += more + buffered.read(len(data))
+            data += more + buffered.read(min(len(data), LONG_LINE_BYTES))
             continue
         try:
             text = str(data[:end], "utf-8")

@@ -3,7 +3,7 @@
 -- The rows are sorted by their key, so that those to insert are.
 create temp table {rows} on commit drop as
 select
-    -- First: what a row's outcome is, is asked of all rows again and again.
+    -- First among the columns: most statements ask it of all rows, and need not take apart those that they leave out.
     case
         when (f.refusal).outcome is not null then (f.refusal).outcome
         -- Of the rows of one key that can be applied, the last line of the file wins.

@@ -72,29 +72,21 @@ from {rows} as f
 where t.transaction_id = f.transaction_id and t.line_no = f.line_no and f.outcome = 'updated';
 
 insert into {issues} (line_no, column_name, kind, detail)
-select f.load_line, i.column_name, i.kind, i.detail
-from (
-    select
-        r.*, -- noqa: AM04
-        r.net_amount <> r.gross_amount - r.platform_fee as has_other_net,
-        case when r.transaction_type = 'sale' then r.gross_amount < 0 else r.gross_amount > 0 end as has_wrong_sign
-    from {rows} as r
-    where r.outcome in ('inserted', 'updated', 'unchanged')
-) as f
-cross join lateral (
-    select
-        'net_amount' as column_name, 'net_mismatch' as kind,
-        format('reported %%s, but %%s - %%s is %%s',
-            trim_scale(f.net_amount), trim_scale(f.gross_amount), trim_scale(f.platform_fee),
-            trim_scale(f.gross_amount - f.platform_fee)) as detail
-    where f.has_other_net
-    union all
-    select
-        'gross_amount' as column_name, 'wrong_sign' as kind,
-        format('%%s in a line of a %%s', trim_scale(f.gross_amount), f.transaction_type) as detail
-    where f.has_wrong_sign
-) as i
-where f.has_other_net or f.has_wrong_sign;
+select
+    f.load_line, 'net_amount', 'net_mismatch',
+    format('reported %%s, but %%s - %%s is %%s',
+        trim_scale(f.net_amount), trim_scale(f.gross_amount), trim_scale(f.platform_fee),
+        trim_scale(f.gross_amount - f.platform_fee))
+from {rows} as f
+where f.outcome in ('inserted', 'updated', 'unchanged') and f.net_amount <> f.gross_amount - f.platform_fee;
+
+insert into {issues} (line_no, column_name, kind, detail)
+select
+    f.load_line, 'gross_amount', 'wrong_sign',
+    format('%%s in a line of a %%s', trim_scale(f.gross_amount), f.transaction_type)
+from {rows} as f
+where f.outcome in ('inserted', 'updated', 'unchanged')
+    and case when f.transaction_type = 'sale' then f.gross_amount < 0 else f.gross_amount > 0 end;
 
 -- Of each transaction of which this file has changed a line: whether all its lines, whatever files they came from, make
 -- its total. Lines that stood already were looked at by the file that brought them. This file's lines are added up as
