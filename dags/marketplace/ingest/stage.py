@@ -234,18 +234,14 @@ def encode(columns: Sequence[Sequence[str | None]]) -> bytes:
     # From here on in bytes: one wide character makes all of a text wide, and each step on it slower.
     block = (rows + _ROW).encode()
     size = len(columns[0])
-    if (
-        block.count(_FIELD.encode()) != size * (len(columns) - 1)
-        or block.count(_ROW.encode()) != size
-        or (block.count(_NULL.encode()) != nulls if nulls else _NULL.encode() in block)
-    ):
+    found = [block.count(mark.encode()) for mark in (_FIELD, _ROW, _NULL)]
+    if found != [size * (len(columns) - 1), size, nulls]:
         # A value has one of these characters in it.
         return b"".join(
             b"\t".join(rb"\N" if v is None else _escaped(v.encode()) for v in row) + b"\n"
             for row in zip(*columns, strict=True)
         )
-    block = _escaped(block).translate(_MARKS)
-    return block.replace(_NULL.encode(), rb"\N") if nulls else block
+    return _escaped(block).translate(_MARKS).replace(_NULL.encode(), rb"\N")
 
 
 def _escaped(text: bytes) -> bytes:

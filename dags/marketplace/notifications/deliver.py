@@ -48,8 +48,9 @@ class Limits:
     margin_s: float = 2 * REQUEST_S
     # For a message, in one request.
     wait_s: int = 1
-    # Between two looks at chunks that others hold. Nothing tells their end but the store, which is asked; how long that
-    # goes on is bounded by the others' leases.
+    # Between two looks at chunks that others hold. The queue tells nothing of their end, so the store is asked: to be
+    # told, each chunk would have to notify and each worker to listen, for the last second of a day. How long that goes
+    # on is bounded by the others' leases.
     glance_s: float = 0.1
     # Until a chunk that went wrong is tried again.
     pause_s: float = 30
